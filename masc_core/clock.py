@@ -1,0 +1,60 @@
+"""Time, from one replaceable place.
+
+Stored times come from :meth:`Clock.now` (the store's idea of wall time), waiting uses :meth:`Clock.monotonic` and
+:meth:`Clock.sleep`. Tests own time through :class:`masc_core.testing.ManualClock`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock", "parse_time", "plus", "timestamp"]
+
+
+class Clock(Protocol):
+    """Where every time in MASC comes from."""
+
+    def now(self) -> float:
+        """Wall time in seconds since the epoch (UTC)."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back; only differences mean anything."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds`` of monotonic time."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def timestamp(seconds: float) -> str:
+    """``seconds`` since the epoch as ``YYYY-MM-DDTHH:MM:SS.sssZ``; such strings sort by time."""
+    whole, millis = divmod(int(seconds * 1000), 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{millis:03d}Z"
+
+
+def parse_time(text: str) -> float:
+    """The inverse of :func:`timestamp`."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
+
+
+def plus(text: str, seconds: float) -> str:
+    """The timestamp ``seconds`` after ``text`` (before it, when negative)."""
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ") + timedelta(seconds=seconds)
+    return f"{moment.isoformat(timespec='milliseconds')}Z"

@@ -1,0 +1,185 @@
+"""What a tool may touch: the room's records, its own category's, and nothing of the kernel.
+
+A handler runs inside one unit of work, which may run again after a conflict: it has no effect outside its context. A tool
+declared ``transactional=False`` gets a context without one and opens its own with ``await ctx.transact(fn)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define, evolve, field, frozen
+
+from masc_core.clock import Clock, plus, timestamp
+from masc_core.errors import AgentNameRequired
+from masc_core.plugins import Registry
+from masc_core.records import AGENTS, COUNTERS, EVENTS, MESSAGES, PRESENCE, TASKS, Agent, Counter, Event, Message
+from masc_core.records import Presence, Room, Task
+from masc_core.settings import Settings
+from masc_core.store.collections import Collection, Log, LogView, View
+from masc_core.store.transaction import Transaction, transact
+from masc_core.tools import Role
+
+if TYPE_CHECKING:
+    from masc_core.call import Call
+    from masc_core.rooms import OpenRoom
+
+__all__ = ["ANONYMOUS", "Caller", "Context"]
+
+ANONYMOUS = "anonymous"
+R = TypeVar("R")
+
+
+@frozen
+class Caller:
+    """On whose behalf a call runs."""
+
+    name: str = ANONYMOUS
+    """The agent's name as stored, ``human:<os user>`` for local commands, or ``anonymous``."""
+    role: Role = Role.WORKER
+    auth: str = "none"
+    """How the caller is known: token, endpoint, argument, process, local or none."""
+    requested: str | None = None
+    """The name that was asked for, where the caller has no record under it yet."""
+
+    @property
+    def known(self) -> bool:
+        """Somebody in particular calls."""
+        return self.name != ANONYMOUS
+
+    @property
+    def admin(self) -> bool:
+        """An authenticated admin: by token, or a person at this machine's command line."""
+        return self.role is Role.ADMIN and self.auth in {"token", "local"}
+
+
+@define
+class Context:
+    """One call's view of one room. ``agents``, ``tasks``, ``messages`` … are views in the present unit of work."""
+
+    caller: Caller
+    room: Room | None
+    """The room's record; ``None`` only in tools declared ``needs_room=False``."""
+    settings: Settings
+    call: Call = field(repr=False)
+    _open: OpenRoom = field(repr=False)
+    _registry: Registry = field(repr=False)
+    _tx: Transaction | None = field(default=None, repr=False)
+    _now: float = field(default=0.0)
+    warnings: list[dict[str, str]] = field(factory=list)
+    delivered: list[Callable[[], Awaitable[None]]] = field(factory=list, repr=False)
+    """Run once the answer was handed to the transport; dropped when the call is cancelled or its client gone."""
+
+    @property
+    def agent(self) -> str:
+        """The caller's name. Raises :class:`AgentNameRequired` when nobody is known."""
+        if not self.caller.known:
+            raise AgentNameRequired(tool=self.call.tool.name)
+        return self.caller.name
+
+    @property
+    def actor(self) -> str:
+        """The caller's name, or ``anonymous``."""
+        return self.caller.name
+
+    @property
+    def clock(self) -> Clock:
+        """The store's clock, for waiting and for times outside a unit of work."""
+        return self._open.driver.clock
+
+    @property
+    def now(self) -> str:
+        """The timestamp of this unit of work, by the store's clock."""
+        return timestamp(self._now or self.clock.now())
+
+    def after(self, seconds: float) -> str:
+        """The timestamp ``seconds`` from now (before now, when negative)."""
+        return plus(self.now, seconds)
+
+    @property
+    def tx(self) -> Transaction:
+        """The present unit of work. Raises ``RuntimeError`` outside one."""
+        if self._tx is None:
+            raise RuntimeError(f"{self.call.tool.name} is not transactional: use records inside ctx.transact(fn)")
+        return self._tx
+
+    def collection(self, declared: Collection[R]) -> View[R]:
+        """The documents of a declared collection."""
+        return View(declared, self.tx)
+
+    def log(self, declared: Log[R]) -> LogView[R]:
+        """The entries of a declared log."""
+        return LogView(declared, self.tx)
+
+    @property
+    def agents(self) -> View[Agent]:
+        """Agent records, by lower-case name."""
+        return View(AGENTS, self.tx)
+
+    @property
+    def presence(self) -> View[Presence]:
+        """Presence records, by lower-case name."""
+        return View(PRESENCE, self.tx)
+
+    @property
+    def tasks(self) -> View[Task]:
+        """The board."""
+        return View(TASKS, self.tx)
+
+    @property
+    def messages(self) -> LogView[Message]:
+        """The room's messages."""
+        return LogView(MESSAGES, self.tx)
+
+    def event(self, type: str, subject: str | None = None, **data: Any) -> None:
+        """Write an event in this unit of work; ``data`` holds old and new values, never texts or secrets."""
+        LogView(EVENTS, self.tx).append(Event(type=type, at=self.now, actor=self.actor, subject=subject, data=data))
+
+    def system_message(self, content: str, to: str | None = None) -> None:
+        """Write a one-line message by ``system``; ``to`` names the one agent concerned and restricts nobody."""
+        line = " ".join(content.split())
+        self.messages.append(Message(from_="system", type="system", content=line, timestamp=self.now, to=to))
+
+    async def next_number(self, counter: str, at_least: int = 0) -> int:
+        """The next number of a room-wide series, never given out before. Concurrent users conflict and run again."""
+        counters = View(COUNTERS, self.tx)
+        last = await counters.find(counter) or Counter(counter)
+        following = evolve(last, last=max(last.last, at_least) + 1)
+        counters.put(following)
+        return following.last
+
+    def warn(self, code: str, message: str) -> None:
+        """Add a warning to the result."""
+        self.warnings.append({"code": code, "message": message})
+
+    async def ask(self, hook: str, **arguments: Any) -> list[Mapping[str, Any]]:
+        """Await every implementation of a hook, in order, and give the answers that are not ``None``."""
+        caller = self._registry.hook(hook)
+        if caller is None:
+            return []
+        answers = [await answer for answer in reversed(caller(**arguments))]
+        return [a for a in answers if a is not None]
+
+    async def transact(self, run: Callable[[Context], Awaitable[R]]) -> R:
+        """Run ``run(ctx)`` in a unit of work of its own and commit it; it runs again on conflict.
+
+        Raises :class:`masc_core.errors.StorageBusy` when the conflicts do not end.
+        """
+
+        async def attempt(transaction: Transaction) -> R:
+            return await run(evolve(self, tx=transaction, now=self.clock.now()))
+
+        return await transact(self._open.driver, attempt)
+
+    async def wait_for(self, after: Mapping[str, int], seconds: float) -> bool:
+        """Wait until one of the named logs has grown past its number, at most ``seconds``; false when none has.
+
+        Ends early, as timed out, when the server stops.
+        """
+        return await self._open.wait(after, seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; shorter when the server stops."""
+        await asyncio.wait_for(self.clock.sleep(seconds), None)

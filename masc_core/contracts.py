@@ -1,0 +1,264 @@
+"""Contracts: what goes into a tool and what comes out, as JSON Schema 2020-12.
+
+They are derived from a handler's signature, reviewed as files under ``schemas/`` and checked at run time. The listed form
+keeps what steers a model (types, enums, ranges, required) and leaves out what only the server needs; validation always
+uses the whole contract.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union
+
+import attrs
+from attrs import field, frozen
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from masc_core.errors import InvalidArgument, MascError, StartError
+from masc_core.store.transaction import LogPosition
+from masc_core.tools import CallerUse, Tool
+from masc_core.values import AgentName, Bound, Parsed, check_text
+
+__all__ = ["Contract", "contract_of", "schema_of"]
+
+_SERVER_ONLY = frozenset({"minLength", "maxLength", "pattern", "minItems", "maxItems", "additionalProperties", "default"})
+_NOT_LISTED_RANGE = 2**40
+_MAX_ITEMS = 100
+_SCALARS: dict[Any, dict[str, Any]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    bool: {"type": "boolean"},
+    Any: {},
+    object: {},
+    LogPosition: {"type": "integer"},
+}
+
+Schema = dict[str, Any]
+
+
+def _is_integer(_: object, value: object) -> bool:
+    """JSON integers only: the reference validator also takes 3.0, which no handler expects."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Validator = validators.extend(
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+)
+
+
+def schema_of(annotation: Any) -> Schema:
+    """The JSON Schema of a type annotation: scalars, ``Literal``, lists, string-keyed dicts, optionals, attrs classes.
+
+    Raises ``TypeError`` for anything else.
+    """
+    if annotation in _SCALARS:
+        return dict(_SCALARS[annotation])
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        schema = schema_of(args[0])
+        for extra in args[1:]:
+            if isinstance(extra, Bound):
+                schema.update(extra.keywords)
+        return schema
+    if origin is Literal:
+        return {"type": "string", "enum": list(args)}
+    if origin in (list, tuple):
+        return {"type": "array", "items": schema_of(args[0])}
+    if origin in (dict, Mapping) or origin is not None and origin is typing.get_origin(Mapping[str, int]):
+        values = schema_of(args[1])
+        return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
+    if origin in (Union, types.UnionType):
+        return _union(args)
+    if isinstance(annotation, type) and attrs.has(annotation):
+        return _record(annotation)
+    raise TypeError(f"no JSON Schema for {annotation!r}")
+
+
+def _union(args: tuple[Any, ...]) -> Schema:
+    """Absent and null are one thing, so an optional has the schema of its value."""
+    some = [a for a in args if a is not type(None)]
+    return schema_of(some[0]) if len(some) == 1 else {"anyOf": [schema_of(a) for a in some]}
+
+
+def _record(cls: type) -> Schema:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    shown = [a for a in attrs.fields(cls) if not a.name.startswith("_")]
+    names = {a.name: a.alias if a.name.endswith("_") else a.name for a in shown}
+    return {
+        "type": "object",
+        "properties": {names[a.name].rstrip("_"): schema_of(hints[a.name]) for a in shown},
+        "required": [names[a.name].rstrip("_") for a in shown if a.default is not None],
+        "additionalProperties": False,
+    }
+
+
+@frozen
+class Contract:
+    """What one tool takes and gives."""
+
+    tool: Tool
+    input: Schema
+    """Whole input schema, with the caller parameter."""
+    output: Schema
+    _names: dict[str, str] = field(repr=False)
+    _parsers: dict[str, Parsed] = field(repr=False)
+    _check_input: Any = field(repr=False, eq=False)
+    _check_output: Any = field(repr=False, eq=False)
+
+    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The handler's keyword arguments, in stored form; ``null`` counts as absent.
+
+        Raises :class:`InvalidArgument`, or the error of the value's own rule, for the first violation.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        properties = self.input["properties"]
+        for name in given:
+            if name not in properties:
+                raise self._unknown(name)
+        for name, value in given.items():
+            _check_strings(name, value)
+        if not self._check_input.is_valid(given):
+            raise self._violation(given)
+        for name, value in given.items():
+            if (parser := self._parsers.get(name)) is not None:
+                given[name] = parser.parse(name, value)
+        return {self._names[name]: value for name, value in given.items()}
+
+    def check_result(self, structured: Mapping[str, Any]) -> None:
+        """Raise ``jsonschema.ValidationError`` when a result breaks the output contract."""
+        self._check_output.validate(structured)
+
+    def listed(self, caller_known: bool) -> Schema:
+        """The input schema as tools/list shows it; without the caller parameter where the caller is known."""
+        hidden = {self.tool.caller_field} if caller_known else set()
+        properties = {n: _steering(s) for n, s in self.input["properties"].items() if n not in hidden}
+        schema: Schema = {"type": "object", "properties": properties}
+        if required := [n for n in self.input.get("required", ()) if n not in hidden]:
+            schema["required"] = required
+        return schema
+
+    def _unknown(self, name: str) -> InvalidArgument:
+        near = difflib.get_close_matches(name, self.input["properties"], n=1, cutoff=0.5)
+        known = near[0] if near else ", ".join(self.input["properties"]) or "no arguments"
+        return InvalidArgument(
+            field=name[:80], reason="unknown", expected=f"{self.tool.name} does not know it; it knows {known}"
+        )
+
+    def _violation(self, given: Mapping[str, Any]) -> MascError:
+        order = list(self.input["properties"])
+        found: list[ValidationError] = sorted(
+            self._check_input.iter_errors(given), key=lambda e: order.index(e.path[0]) if e.path else -1
+        )
+        first = found[0]
+        if first.path and first.validator != "type" and (parser := self._parsers.get(str(first.path[0]))) is not None:
+            try:
+                parser.parse(str(first.path[0]), given[str(first.path[0])])
+            except MascError as error:
+                return error
+        return _explain(first)
+
+
+def _explain(error: ValidationError) -> InvalidArgument:
+    rule, wanted = str(error.validator), error.validator_value
+    place = ".".join(str(p) for p in error.path)
+    if rule == "required":
+        missing = next(n for n in wanted if n not in error.instance)
+        return InvalidArgument(field=f"{place}.{missing}".lstrip("."), reason="missing", expected="is required")
+    words = {
+        "type": f"must be {wanted}",
+        "enum": f"must be one of {wanted}",
+        "minimum": f"must be at least {wanted}",
+        "maximum": f"must be at most {wanted}",
+        "minLength": f"must have at least {wanted} characters",
+        "maxLength": f"must have at most {wanted} characters",
+        "minItems": f"must have at least {wanted} items",
+        "maxItems": f"must have at most {wanted} items",
+        "pattern": f"must match {wanted}",
+    }
+    return InvalidArgument(field=place, reason=rule, expected=words.get(rule, f"breaks rule {rule}"))
+
+
+def _check_strings(place: str, value: Any) -> None:
+    if isinstance(value, str):
+        check_text(place, value)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_strings(f"{place}.{i}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(place, key)
+            _check_strings(f"{place}.{key}", item)
+
+
+def _steering(schema: Schema) -> Schema:
+    kept = {
+        key: _steering(value) if key == "items" else value
+        for key, value in schema.items()
+        if key not in _SERVER_ONLY and not (key == "maximum" and value >= _NOT_LISTED_RANGE)
+    }
+    return kept
+
+
+def contract_of(tool: Tool) -> Contract:
+    """Derive a tool's contract from its handler's signature.
+
+    Raises :class:`masc_core.errors.StartError` naming plugin and tool when the signature cannot be one.
+    """
+    try:
+        return _derive(tool)
+    except (TypeError, NameError) as error:
+        raise StartError(message=f"plugin {tool.plugin}: tool {tool.name} has no usable contract: {error}") from error
+
+
+def _derive(tool: Tool) -> Contract:
+    hints = typing.get_type_hints(tool.handler, include_extras=True)
+    properties: Schema = {}
+    names: dict[str, str] = {}
+    parsers: dict[str, Parsed] = {}
+    required: list[str] = []
+    if tool.caller is not CallerUse.NONE:
+        properties[tool.caller_field] = schema_of(AgentName)
+    for parameter in list(inspect.signature(tool.handler).parameters.values())[1:]:
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise TypeError(f"parameter {parameter.name} must be named")
+        annotation = hints[parameter.name]
+        name = parameter.name.rstrip("_")
+        names[name] = parameter.name
+        properties[name] = schema_of(annotation)
+        if properties[name].get("type") == "array":
+            properties[name].setdefault("maxItems", _MAX_ITEMS)
+        if parameter.default is parameter.empty:
+            required.append(name)
+        elif parameter.default is not None:
+            properties[name]["default"] = parameter.default if parameter.default != () else []
+        for extra in _metadata(annotation):
+            if isinstance(extra, Parsed):
+                parsers[name] = extra
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        schema["required"] = required
+    output = schema_of(hints["return"])
+    if output.get("type") != "object":
+        raise TypeError("the return annotation must be an attrs class")
+    return Contract(tool, schema, output, names, parsers, _Validator(schema), _Validator(_with_common(output)))
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    """The ``Annotated`` extras of a parameter, also inside an optional."""
+    if typing.get_origin(annotation) is Annotated:
+        return typing.get_args(annotation)[1:]
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return tuple(extra for a in typing.get_args(annotation) for extra in _metadata(a))
+    return ()
+
+
+def _with_common(output: Schema) -> Schema:
+    """Any result may carry what the pipeline adds."""
+    warning = {"type": "object", "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}
+    common = {"warnings": {"type": "array", "items": warning}, "joined": {"type": "boolean"}}
+    return {**output, "properties": {**common, **output.get("properties", {})}}

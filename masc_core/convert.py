@@ -1,0 +1,60 @@
+"""Records and results to plain data and back, without nulls.
+
+One converter per direction, shared by the store and the wire: absent optional values are left out, sequence numbers of a
+unit of work become integers once it is committed.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from masc_core.store.transaction import LogPosition
+
+__all__ = ["structure", "unstructure"]
+
+T = TypeVar("T")
+
+_converter = Converter(detailed_validation=False, forbid_extra_keys=False)
+
+
+def _renames(cls: type) -> dict[str, Any]:
+    """``from_`` in Python is ``from`` in JSON; an absent optional is left out."""
+    overrides: dict[str, Any] = {}
+    for a in attrs.fields(cls):
+        rename = a.name.rstrip("_") if a.name.endswith("_") else None
+        absent = a.default is None
+        if rename or absent:
+            overrides[a.name] = override(rename=rename, omit_if_default=absent or None)
+    return overrides
+
+
+def _unstructure_factory(cls: type) -> Any:
+    return make_dict_unstructure_fn(cls, _converter, **_renames(cls))
+
+
+def _structure_factory(cls: type) -> Any:
+    return make_dict_structure_fn(cls, _converter, _cattrs_detailed_validation=False, **_renames(cls))
+
+
+_converter.register_unstructure_hook_factory(attrs.has, _unstructure_factory)
+_converter.register_structure_hook_factory(attrs.has, _structure_factory)
+_converter.register_unstructure_hook(LogPosition, lambda position: position.seq)
+_converter.register_unstructure_hook(Decimal, str)
+_converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
+_converter.register_structure_hook_func(lambda t: t is Any or t is object, lambda value, _: value)
+
+
+
+def structure(data: Any, cls: type[T]) -> T:
+    """A record from plain data. Raises ``ValueError``, ``TypeError`` or ``KeyError`` when the data does not fit."""
+    return _converter.structure(data, cls)
+
+
+def unstructure(value: Any) -> Any:
+    """Plain data (dicts, lists, scalars) from a record or result."""
+    return _converter.unstructure(value)

@@ -1,0 +1,72 @@
+"""What every driver refuses before it touches its database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from masc_core.store.driver import (
+    MAX_BODY,
+    MAX_INDEX,
+    MAX_KEY,
+    Acquire,
+    Append,
+    Check,
+    Delete,
+    Held,
+    IndexEntry,
+    Key,
+    Put,
+    Remove,
+    Renew,
+    Write,
+)
+
+__all__ = ["check_limits"]
+
+_SECONDS = (1, 86_400)
+
+
+def check_limits(checks: Iterable[Check], writes: Iterable[Write]) -> None:
+    """Raise ``ValueError`` for a name, index value, body or lease time out of bounds, and for text that is no UTF-8."""
+    for check in checks:
+        if isinstance(check, Held):
+            _text("lease name", check.name, MAX_KEY)
+        else:
+            _key(check.key)
+    for write in writes:
+        if isinstance(write, Put):
+            _key(write.key)
+            _content(write.body, write.index)
+        elif isinstance(write, Append):
+            _text("log", write.log, MAX_KEY)
+            _content(write.body, write.index)
+        elif isinstance(write, Delete):
+            _key(write.key)
+        elif isinstance(write, Remove):
+            _text("log", write.log, MAX_KEY)
+        else:
+            _text("lease name", write.name, MAX_KEY)
+            if isinstance(write, Acquire):
+                _text("lease owner", write.owner, MAX_KEY)
+            if isinstance(write, Acquire | Renew) and not _SECONDS[0] <= write.seconds <= _SECONDS[1]:
+                raise ValueError(f"lease {write.name!r}: {write.seconds} s is not between 1 and 86,400 s")
+
+
+def _key(key: Key) -> None:
+    _text("collection", key.collection, MAX_KEY)
+    _text("key", key.id, MAX_KEY)
+
+
+def _content(body: bytes, index: Sequence[IndexEntry]) -> None:
+    if len(body) > MAX_BODY:
+        raise ValueError(f"body of {len(body)} bytes is over {MAX_BODY} bytes")
+    for entry in index:
+        for text in entry:
+            _text("index value", text, MAX_INDEX)
+
+
+def _text(what: str, text: str, limit: int) -> None:
+    # Counting characters is enough for ASCII, which nearly every name is; encoding refuses lone surrogates.
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > limit:
+        raise ValueError(f"{what} of {size} bytes is over {limit} bytes: {text[:40]!r}…")

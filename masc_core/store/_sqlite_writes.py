@@ -1,0 +1,221 @@
+"""One commit of the SQLite driver: the checks and writes inside an open transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+
+import orjson
+
+from masc_core.store._leases import LeaseOutcome, settle_leases
+from masc_core.store._sqlite_reads import get_documents, read_leases
+from masc_core.store.driver import (
+    Absent,
+    Append,
+    Check,
+    Committed,
+    Conflict,
+    Delete,
+    Document,
+    Held,
+    IndexEntry,
+    Key,
+    Lease,
+    Put,
+    Remove,
+    Version,
+    Write,
+)
+
+__all__ = ["Change"]
+
+_MOST = 2**63 - 1
+_FIND = "SELECT id, version, indexed FROM documents WHERE room = ? AND collection = ? AND key = ?"
+_UPDATE = "UPDATE documents SET version = version + 1, indexed = ?, body = ? WHERE id = ?"
+_INSERT = "INSERT INTO documents (room, collection, key, version, indexed, body) VALUES (?, ?, ?, ?, ?, ?)"
+_REVIVE = "DELETE FROM tombstones WHERE room = ? AND collection = ? AND key = ? RETURNING version"
+_BURY = "INSERT INTO tombstones (room, collection, key, version) VALUES (?, ?, ?, ?)"
+_DROP = "DELETE FROM documents WHERE id = ?"
+_NEXT = """INSERT INTO heads (room, log, last) VALUES (?, ?, 1)
+    ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last"""
+_ENTRY = "INSERT INTO entries (room, log, seq, indexed, body) VALUES (?, ?, ?, ?, ?)"
+_REMOVE = "DELETE FROM entries WHERE room = ? AND log = ? AND seq = ? RETURNING indexed"
+_INDEX_DOCUMENT = "INSERT INTO document_index (room, collection, name, value, key, document) VALUES (?, ?, ?, ?, ?, ?)"
+_UNINDEX_DOCUMENT = (
+    "DELETE FROM document_index WHERE room = ? AND collection = ? AND name = ? AND value = ? AND key = ?"
+)
+_MOVE_DOCUMENT = (
+    "UPDATE document_index SET value = ? WHERE room = ? AND collection = ? AND name = ? AND value = ? AND key = ?"
+)
+_INDEX_ENTRY = "INSERT INTO entry_index (room, log, name, value, seq) VALUES (?, ?, ?, ?, ?)"
+_UNINDEX_ENTRY = "DELETE FROM entry_index WHERE room = ? AND log = ? AND name = ? AND value = ? AND seq = ?"
+_TALLY = """INSERT INTO tallies (room, collection, name, grp, n) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET n = n + excluded.n"""
+_FENCE = "SELECT fence FROM rooms WHERE id = ?"
+_SET_FENCE = "UPDATE rooms SET fence = ? WHERE id = ?"
+_SET_LEASE = "INSERT OR REPLACE INTO leases (room, name, owner, fence, expires) VALUES (?, ?, ?, ?, ?)"
+_END_LEASE = "DELETE FROM leases WHERE room = ? AND name = ?"
+_END_DEAD = "DELETE FROM leases WHERE room = ? AND name = ? AND fence <= ?"
+
+_Row = tuple[int, int, str]
+
+
+class Change:
+    """What one attempt to commit does between BEGIN and COMMIT.
+
+    ``dead`` names leases seen expired with their fences: however the clock stands now, they are over, and this
+    change removes them.
+    """
+
+    def __init__(self, db: sqlite3.Connection, room: int, now: float, dead: Mapping[str, int]) -> None:
+        self._db = db
+        self._room = room
+        self._now = now
+        self._dead = dead
+        self._found: dict[Key, _Row | None] = {}
+        self.buried = dict(dead)
+        """The leases that this change took from the table because they were over."""
+        self.lasts: dict[str, int] = {}
+        """The last number of every log that grew."""
+        self.done = False
+        """Set by whoever commits."""
+
+    def run(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
+        """Check and write. Raises :class:`Conflict` or ``sqlite3.Error``, in both cases for the caller to roll back."""
+        failed = [Key(*c.key) for c in checks if not isinstance(c, Held) and not self._holds(c)]
+        leases = settle_leases(checks, writes, self._now, self._load_lease, self._load_fence)
+        if failed or leases.failed:
+            current: dict[Key, Document | None] = {}
+            if failed:
+                current = dict(zip(failed, get_documents(self._db, self._room, failed), strict=True))
+            raise Conflict(current, leases.failed)
+        if writes:
+            self._write_leases(leases)
+        appended = []
+        for write in writes:
+            if isinstance(write, Put):
+                self._put(write)
+            elif isinstance(write, Delete):
+                self._delete(Key(*write.key))
+            elif isinstance(write, Append):
+                appended.append(self._append(write))
+            elif isinstance(write, Remove):
+                self._remove(write)
+        return Committed(tuple(appended), tuple(leases.granted))
+
+    def _find(self, key: Key) -> _Row | None:
+        if key not in self._found:
+            self._found[key] = self._db.execute(_FIND, (self._room, *key)).fetchone()
+        return self._found[key]
+
+    def _holds(self, check: Version | Absent) -> bool:
+        row = self._find(Key(*check.key))
+        if isinstance(check, Absent):
+            return row is None
+        return row is not None and row[1] == check.version
+
+    def _put(self, write: Put) -> None:
+        key = Key(*write.key)
+        row = self._find(key)
+        indexed = _encode(write.index)
+        if row is not None:
+            self._db.execute(_UPDATE, (indexed, write.body, row[0]))
+            self._found[key] = (row[0], row[1] + 1, indexed)
+            self._index_document(key, row[0], row[2], indexed)
+            return
+        buried = self._db.execute(_REVIVE, (self._room, *key)).fetchall()
+        version = buried[0][0] + 1 if buried else 1
+        id = self._db.execute(_INSERT, (self._room, *key, version, indexed, write.body)).lastrowid
+        assert id is not None
+        self._found[key] = (id, version, indexed)
+        self._index_document(key, id, "", indexed)
+
+    def _delete(self, key: Key) -> None:
+        row = self._find(key)
+        if row is not None:
+            self._db.execute(_DROP, (row[0],))
+            self._db.execute(_BURY, (self._room, *key, row[1]))
+            self._found[key] = None
+            self._index_document(key, row[0], row[2], "")
+
+    def _index_document(self, key: Key, id: int, before: str, after: str) -> None:
+        if before == after:
+            return
+        old, new = _decode(before), _decode(after)
+        gone, come = _values(old) - _values(new), _values(new) - _values(old)
+        moved = dict(gone) if len(gone) == len(come) else {}
+        for name, value in come:
+            # One statement instead of two where an index has one value and it changes, as most do.
+            if name in moved and (name, moved[name]) in gone:
+                before = moved.pop(name)
+                gone.discard((name, before))
+                self._db.execute(_MOVE_DOCUMENT, (value, self._room, key.collection, name, before, key.id))
+            else:
+                self._db.execute(_INDEX_DOCUMENT, (self._room, key.collection, name, value, key.id, id))
+        for name, value in gone:
+            self._db.execute(_UNINDEX_DOCUMENT, (self._room, key.collection, name, value, key.id))
+        self._tally(key.collection, old, new)
+
+    def _append(self, write: Append) -> int:
+        seq: int = self._db.execute(_NEXT, (self._room, write.log)).fetchall()[0][0]
+        indexed = _encode(write.index)
+        self._db.execute(_ENTRY, (self._room, write.log, seq, indexed, write.body))
+        if indexed:
+            for name, value in _values(write.index):
+                self._db.execute(_INDEX_ENTRY, (self._room, write.log, name, value, seq))
+            self._tally(write.log, (), write.index)
+        self.lasts[write.log] = seq
+        return seq
+
+    def _remove(self, write: Remove) -> None:
+        for seq in write.seqs:
+            row = self._db.execute(_REMOVE, (self._room, write.log, seq)).fetchall() if 0 < seq <= _MOST else None
+            if row and row[0][0]:
+                old = _decode(row[0][0])
+                for name, value in _values(old):
+                    self._db.execute(_UNINDEX_ENTRY, (self._room, write.log, name, value, seq))
+                self._tally(write.log, old, ())
+
+    def _tally(self, collection: str, before: Iterable[IndexEntry], after: Iterable[IndexEntry]) -> None:
+        old, new = _groups(before), _groups(after)
+        for name, group in old - new:
+            self._db.execute(_TALLY, (self._room, collection, name, group, -1))
+        for name, group in new - old:
+            self._db.execute(_TALLY, (self._room, collection, name, group, 1))
+
+    def _load_lease(self, name: str) -> Lease | None:
+        (lease,) = read_leases(self._db, self._room, (name,))
+        if lease is not None and (lease.expires_at <= self._now or lease.fence <= self._dead.get(name, 0)):
+            self.buried[name] = lease.fence
+            return None
+        return lease
+
+    def _load_fence(self) -> int:
+        return int(self._db.execute(_FENCE, (self._room,)).fetchone()[0])
+
+    def _write_leases(self, outcome: LeaseOutcome) -> None:
+        for name, fence in self.buried.items():
+            self._db.execute(_END_DEAD, (self._room, name, fence))
+        for name, lease in outcome.changed.items():
+            if lease is None:
+                self._db.execute(_END_LEASE, (self._room, name))
+            else:
+                self._db.execute(_SET_LEASE, (self._room, name, lease.owner, lease.fence, lease.expires_at))
+        if outcome.fence is not None:
+            self._db.execute(_SET_FENCE, (outcome.fence, self._room))
+
+
+def _encode(index: Sequence[IndexEntry]) -> str:
+    return orjson.dumps([[*entry] for entry in index]).decode() if index else ""
+
+
+def _decode(indexed: str) -> list[IndexEntry]:
+    return [IndexEntry(*entry) for entry in orjson.loads(indexed)] if indexed else []
+
+
+def _values(index: Iterable[IndexEntry]) -> set[tuple[str, str]]:
+    return {(entry.index, entry.value) for entry in index}
+
+
+def _groups(index: Iterable[IndexEntry]) -> set[tuple[str, str]]:
+    return {(entry.index, entry.group) for entry in index if entry.group}

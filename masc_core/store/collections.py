@@ -1,0 +1,206 @@
+"""Typed views over a unit of work: records in, records out.
+
+A plugin declares a :class:`Collection` or :class:`Log` once, at import; ``ctx.collection(LOCKS)`` is its view in the
+present unit of work. Records are frozen attrs classes; one with a ``version`` field gets the stored version, one with a
+``seq`` field its number in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+import attrs
+import orjson
+from attrs import evolve, field, frozen
+
+from masc_core.convert import structure, unstructure
+from masc_core.errors import MascError, RecordUnreadable
+from masc_core.store.driver import Document, IndexEntry, Key, LogEntry, Remove, Scan
+from masc_core.store.transaction import LogPosition, Transaction
+
+__all__ = ["Collection", "Log", "LogView", "View", "index"]
+
+R = TypeVar("R")
+_SEPARATOR = "\x1f"
+_AFTER_SEPARATOR = "\x20"
+_NUMBER_WIDTH = 16
+
+
+def index_value(parts: Iterable[str | int]) -> str:
+    """Index parts as one string whose byte order is the order of the parts; integers are 0 to 10^16 − 1."""
+    return _SEPARATOR.join(f"{p:0{_NUMBER_WIDTH}d}" if isinstance(p, int) else p for p in parts)
+
+
+def index(name: str, *parts: str | int, counted: bool = False) -> IndexEntry:
+    """An index entry ordered by ``parts``; ``counted`` keeps a tally by the first part."""
+    return IndexEntry(name, index_value(parts), str(parts[0]) if counted else "")
+
+
+def _no_index(record: Any) -> Iterable[IndexEntry]:
+    return ()
+
+
+@frozen
+class Collection(Generic[R]):
+    """Declares documents of one record type.
+
+    ``missing`` makes the error that :meth:`View.get` raises; ``kind`` is the name users see in counts.
+    """
+
+    name: str
+    record: type[R]
+    key: Callable[[R], str]
+    indexes: Callable[[R], Iterable[IndexEntry]] = _no_index
+    missing: Callable[[str], MascError] | None = None
+    survives_reset: bool = field(default=False, kw_only=True)
+
+
+@frozen
+class Log(Generic[R]):
+    """Declares an append-only, numbered log of one record type."""
+
+    name: str
+    record: type[R]
+    indexes: Callable[[R], Iterable[IndexEntry]] = _no_index
+    survives_reset: bool = field(default=False, kw_only=True)
+
+
+def _bounds(prefix: Sequence[str | int], low: str | int | None, high: str | int | None) -> tuple[str, str | None]:
+    """The range of index values that begin with ``prefix``, their next part in ``[low, high)``."""
+    base = index_value(prefix)
+    start = base + _SEPARATOR if prefix else ""
+    if low is not None:
+        lower = start + index_value([low])
+    else:
+        lower = base
+    if high is not None:
+        return lower, start + index_value([high])
+    return lower, base + _AFTER_SEPARATOR if prefix else None
+
+
+class View(Generic[R]):
+    """The documents of one collection, as one unit of work sees them."""
+
+    def __init__(self, collection: Collection[R], transaction: Transaction) -> None:
+        self._collection = collection
+        self._transaction = transaction
+
+    def _key(self, key: str) -> Key:
+        return Key(self._collection.name, key)
+
+    def _load(self, document: Document) -> R:
+        record = _load(self._collection.name, document.key.id, self._collection.record, document.body)
+        return _stamp(record, "version", document.version)
+
+    async def find(self, key: str) -> R | None:
+        """The record, or ``None``. If this unit of work writes anything, the record must be unchanged at its commit."""
+        found = (await self._transaction.get([self._key(key)]))[0]
+        return None if found is None else self._load(found)
+
+    async def get(self, key: str) -> R:
+        """As :meth:`find`; a missing record raises the collection's own error, or ``KeyError`` without one."""
+        if (record := await self.find(key)) is not None:
+            return record
+        raise self._collection.missing(key) if self._collection.missing else KeyError(key)
+
+    async def peek(self, keys: Sequence[str]) -> list[R | None]:
+        """Several records whose later change by others does not disturb this unit of work."""
+        found = await self._transaction.peek([self._key(key) for key in keys])
+        return [None if d is None else self._load(d) for d in found]
+
+    def put(self, record: R) -> R:
+        """Write a record that was read, found missing or scanned in this unit of work; returns it as stored."""
+        key = self._key(self._collection.key(record))
+        body = orjson.dumps(unstructure(_stamp(record, "version", 0)))
+        version = self._transaction.put(key, body, tuple(self._collection.indexes(record)))
+        return _stamp(record, "version", version)
+
+    async def add(self, record: R) -> R:
+        """Write a new record; one that exists already under its key is a conflict, so the unit of work runs again."""
+        await self._transaction.get([self._key(self._collection.key(record))])
+        return self.put(record)
+
+    def delete(self, record: R) -> None:
+        """Remove a record that was read or scanned in this unit of work."""
+        self._transaction.delete(self._key(self._collection.key(record)))
+
+    async def scan(
+        self,
+        by: str = "",
+        *prefix: str | int,
+        low: str | int | None = None,
+        high: str | int | None = None,
+        limit: int = 100_000,
+        reverse: bool = False,
+    ) -> list[R]:
+        """Records in the order of index ``by`` (of keys without one) whose index parts begin with ``prefix``.
+
+        ``low`` (inclusive) and ``high`` (exclusive) bound the part after the prefix.
+        """
+        lower, upper = _bounds(prefix, low, high)
+        scan = Scan(self._collection.name, by, lower, upper, None, limit, reverse=reverse)
+        return [self._load(document) for document in await self._transaction.scan(scan)]
+
+    async def count(self, by: str) -> dict[str, int]:
+        """How many stored records are in each group of a counted index."""
+        return await self._transaction.driver.count(self._collection.name, by)
+
+
+class LogView(Generic[R]):
+    """The entries of one log. Own appends become visible with the commit."""
+
+    def __init__(self, log: Log[R], transaction: Transaction) -> None:
+        self._log = log
+        self._transaction = transaction
+
+    def _load(self, entry: LogEntry) -> R:
+        return _stamp(_load(self._log.name, str(entry.seq), self._log.record, entry.body), "seq", entry.seq)
+
+    def append(self, record: R) -> LogPosition:
+        """Add an entry; its number is known once the unit of work is committed."""
+        body = orjson.dumps(unstructure(_stamp(record, "seq", 0)))
+        return self._transaction.append(self._log.name, body, tuple(self._log.indexes(record)))
+
+    async def read(self, after: int = 0, limit: int = 100, reverse: bool = False) -> list[R]:
+        """Entries above ``after``, oldest first; with ``reverse`` those below it (0: from the end), newest first."""
+        return [self._load(e) for e in await self._transaction.driver.read_log(self._log.name, after, limit, reverse)]
+
+    async def scan(
+        self, by: str, value: str, *, after: int = 0, limit: int = 100_000, reverse: bool = False
+    ) -> list[R]:
+        """Entries whose index ``by`` is ``value``: above ``after``, oldest first; with ``reverse`` below it, newest first."""
+        low = index_value([value])
+        start = (low, str(after)) if after else None
+        scan = Scan(self._log.name, by, low, low + _SEPARATOR, start, limit, reverse=reverse)
+        return [self._load(entry) for _, entry in await self._transaction.driver.scan_log(scan)]
+
+    async def ends(self) -> tuple[int, int]:
+        """The oldest kept number and the last one given out; 0 when there is none."""
+        first, last = (await self._transaction.driver.heads([self._log.name]))[0]
+        return first, last
+
+    async def count(self, by: str) -> dict[str, int]:
+        """How many entries are in each group of a counted index."""
+        return await self._transaction.driver.count(self._log.name, by)
+
+    def remove(self, seqs: Sequence[int]) -> None:
+        """Take entries out; their numbers are never used again."""
+        self._transaction.add(Remove(self._log.name, tuple(seqs)))
+
+
+def _load(collection: str, key: str, record: type[R], body: bytes) -> R:
+    try:
+        return structure(orjson.loads(body), record)
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecordUnreadable(collection=collection, key=key, reason="corrupt") from error
+
+
+def _stamp(record: R, name: str, value: int) -> R:
+    """The record with its ``version`` or ``seq``, which the store keeps outside the body."""
+    if getattr(record, name, value) == value:
+        return record
+    stamped: Any = evolve(record, **{name: value})  # type: ignore[misc]
+    return stamped  # type: ignore[no-any-return]
+
+

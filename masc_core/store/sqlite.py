@@ -1,0 +1,310 @@
+"""The driver that keeps rooms in one SQLite file, shared by any number of processes of one machine.
+
+Statements run on the event loop: a read takes microseconds and never waits for a writer, and a thread would cost more
+than most commits. Only a COMMIT that the disk makes slow, or a large one, goes to a thread.
+
+There are three connections. The *writer* commits, and serves reads while no commit is under way, because its page cache
+is warm. The *reader* serves the others and notices commits of other processes. The *keeper*, opened when needed, copies
+the write-ahead log back into the file beside the commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from masc_core.clock import Clock
+from masc_core.errors import StartError, StorageBusy, StorageUnavailable
+from masc_core.store import _sqlite_reads as reads
+from masc_core.store._limits import check_limits
+from masc_core.store._sqlite_access import Backoff, in_thread, is_busy, roll_back, to_the_end, unavailable
+from masc_core.store._sqlite_checkpoint import Keeper
+from masc_core.store._sqlite_schema import check_place, connect, create_file, prepare, room_id
+from masc_core.store._sqlite_watch import Poller
+from masc_core.store._sqlite_writes import Change
+from masc_core.store.driver import (
+    Append,
+    Check,
+    Committed,
+    Conflict,
+    Document,
+    Head,
+    Key,
+    Lease,
+    LogEntry,
+    Put,
+    Scan,
+    Write,
+)
+
+__all__ = ["SqliteDriver"]
+
+_T = TypeVar("_T")
+_LARGE = 131_072
+_WEIGHT = 0.2
+
+
+class SqliteDriver:
+    """A :class:`~masc_core.store.driver.Driver` on the file ``path``.
+
+    ``durability``: ``full`` has every acknowledged commit on disk; ``process`` survives the end of the process, while a
+    power loss may take the newest commits. ``patience``: seconds to wait for another process's lock before
+    :class:`~masc_core.errors.StorageBusy`. ``slow_commit``: average seconds of a COMMIT from which on it runs in a
+    thread. ``allow_network_fs``: start also where SQLite's locks cannot be relied on.
+    """
+
+    name = "sqlite"
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        room: str = "default",
+        durability: Literal["full", "process"] = "full",
+        allow_network_fs: bool = False,
+        patience: float = 5.0,
+        slow_commit: float = 0.002,
+    ) -> None:
+        self.clock = clock
+        self.path = path
+        self._name = room
+        self._durability = durability
+        self._allow_network_fs = allow_network_fs
+        self._patience = patience
+        self._slow_commit = slow_commit
+        self._average = 0.0
+        self._open = False
+        self._committing = False
+        self._turn = asyncio.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._room = 0
+        self._inode = 0
+        self._dead: dict[str, int] = {}
+        self._pool = ThreadPoolExecutor(2, "masc-sqlite")
+        self._keeper = Keeper(self._pool, path, lambda: connect(path, durability=durability))
+        self._poller = Poller(self._data_version, self._lasts)
+
+    async def __aenter__(self) -> Self:
+        check_place(self.path, allow_network_fs=self._allow_network_fs)
+        create_file(self.path)
+        backoff = Backoff(self._patience)
+        while self._writer is None:
+            try:
+                self._open_writer()
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise StartError(message=f"cannot use {self.path}: {error}; restore a backup") from error
+                try:
+                    await backoff.wait()
+                except StorageBusy:
+                    raise StartError(message=f"{self.path} stayed locked for {self._patience} s") from error
+        self._open = True
+        self._keeper.opened()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        self._poller.close()
+        await to_the_end(asyncio.ensure_future(self._shut()))
+
+    async def get(self, keys: Sequence[Key]) -> list[Document | None]:
+        return await self._read(lambda db: reads.get_documents(db, self._room, keys), len(keys))
+
+    async def scan(self, scan: Scan) -> list[Document]:
+        return await self._read(lambda db: reads.scan_documents(db, self._room, scan))
+
+    async def count(self, collection: str, index: str) -> dict[str, int]:
+        return await self._read(lambda db: reads.read_count(db, self._room, collection, index))
+
+    async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
+        return await self._read(lambda db: reads.read_entries(db, self._room, log, after, limit, reverse=reverse))
+
+    async def scan_log(self, scan: Scan) -> list[tuple[str, LogEntry]]:
+        if not scan.index:
+            raise ValueError("scan_log needs an index; use read_log for the order of the log")
+        return await self._read(lambda db: reads.scan_entries(db, self._room, scan))
+
+    async def heads(self, logs: Sequence[str]) -> list[Head]:
+        return await self._read(lambda db: reads.read_heads(db, self._room, logs), 2)
+
+    async def leases(self, names: Sequence[str]) -> list[Lease | None]:
+        stored = await self._read(lambda db: reads.read_leases(db, self._room, names), len(names))
+        now = self.clock.now()
+        for lease in stored:
+            if lease is not None and lease.expires_at <= now:
+                # Remembered until the next commit removes it: a clock that jumps back must not revive it.
+                self._dead[lease.name] = lease.fence
+        return [lease if lease and lease.fence > self._dead.get(lease.name, 0) else None for lease in stored]
+
+    async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
+        check_limits(checks, writes)
+        backoff = Backoff(self._patience)
+        async with self._turn:
+            if self._keeper.overdue and self._open:
+                await self._keeper.restart()
+            while True:
+                try:
+                    return await self._attempt(checks, writes)
+                except sqlite3.Error as error:
+                    if not is_busy(error):
+                        raise unavailable(error) from error
+                await backoff.wait()
+
+    async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
+        while True:
+            lasts = await self._read(lambda db: reads.read_lasts(db, self._room, after), len(after))
+            if any(lasts[log] > number for log, number in after.items()):
+                return lasts
+            await self._poller.wait(after)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], _T], statements: int = 1) -> _T:
+        backoff: Backoff | None = None
+        while True:
+            try:
+                return self._query(query, statements)
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise unavailable(error) from error
+            backoff = backoff or Backoff(self._patience)
+            await backoff.wait()
+
+    def _query(self, query: Callable[[sqlite3.Connection], _T], statements: int = 1) -> _T:
+        db = self._reading() if self._committing else self._writing()
+        try:
+            if statements > 1:
+                db.execute("BEGIN")
+            return query(db)
+        except sqlite3.Error as error:
+            self._drop_broken(db, error)
+            raise
+        finally:
+            if statements > 1:
+                self._undo(db)
+
+    async def _attempt(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
+        db = self._writing()
+        self._check_in_place()
+        change = Change(db, self._room, self.clock.now(), self._dead)
+        try:
+            db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            committed = change.run(checks, writes)
+            await self._finish(db, change, sum(len(w.body) for w in writes if isinstance(w, Put | Append)))
+        except Conflict:
+            self._dead.update(change.buried)
+            raise
+        except sqlite3.Error as error:
+            self._drop_broken(db, error)
+            raise
+        finally:
+            self._undo(db)
+        return committed
+
+    async def _finish(self, db: sqlite3.Connection, change: Change, size: int) -> None:
+        def work() -> None:
+            started = time.perf_counter()
+            db.execute("COMMIT")
+            change.done = True
+            self._average += _WEIGHT * (time.perf_counter() - started - self._average)
+
+        try:
+            if self._average < self._slow_commit and size < _LARGE:
+                work()
+            else:
+                self._committing = True
+                await in_thread(self._pool, work)
+        finally:
+            self._committing = False
+            # Also when the caller was cancelled meanwhile: what is committed has happened, and others wait for it.
+            if change.done:
+                self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
+                self._poller.wake(change.lasts)
+                self._keeper.committed(size)
+
+    def _open_writer(self) -> None:
+        db = connect(self.path, durability=self._durability)
+        try:
+            prepare(db, self.path)
+            self._room = room_id(db, self._name)
+            self._inode = os.stat(self.path).st_ino
+        except BaseException:
+            db.close()
+            raise
+        self._writer = db
+
+    def _writing(self) -> sqlite3.Connection:
+        if not self._open:
+            raise StorageUnavailable(backend=self.name, cause="the driver is not open")
+        if self._writer is None:
+            try:
+                self._open_writer()
+            except StartError as error:
+                raise StorageUnavailable(backend=self.name, cause=str(error)) from error
+        assert self._writer is not None
+        return self._writer
+
+    def _reading(self) -> sqlite3.Connection:
+        if self._reader is None:
+            self._reader = connect(self.path, durability=self._durability)
+        return self._reader
+
+    def _check_in_place(self) -> None:
+        # SQLite would go on writing to a file that was deleted or replaced, and lose what we acknowledge.
+        try:
+            if os.stat(self.path).st_ino == self._inode:
+                return
+            cause = f"{self.path} was replaced"
+        except OSError as error:
+            cause = f"{self.path}: {error.strerror}"
+        self._close()
+        raise StorageUnavailable(backend=self.name, cause=cause)
+
+    def _undo(self, db: sqlite3.Connection) -> None:
+        try:
+            if db is self._writer or db is self._reader:
+                roll_back(db)
+        except sqlite3.Error:
+            self._drop(db)
+
+    def _drop_broken(self, db: sqlite3.Connection, error: sqlite3.Error) -> None:
+        # After a fault of disk or file the next call starts with a new connection. A full disk leaves this one sound.
+        if not is_busy(error) and getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_FULL:
+            self._drop(db)
+
+    def _drop(self, db: sqlite3.Connection) -> None:
+        if db is self._writer:
+            self._writer = None
+        elif db is self._reader:
+            self._reader = None
+            self._poller.forget()
+        with suppress(sqlite3.Error):
+            db.close()
+
+    def _close(self) -> None:
+        for db in (self._reader, self._writer):
+            if db is not None:
+                self._drop(db)
+
+    async def _shut(self) -> None:
+        async with self._turn:
+            await self._keeper.close()
+            # The last one out copies the log back into the file and syncs it, which can take a while.
+            await in_thread(self._pool, self._close)
+            self._pool.shutdown()
+
+    def _data_version(self) -> int:
+        return int(self._reading().execute("PRAGMA data_version").fetchone()[0])
+
+    def _lasts(self, logs: Iterable[str]) -> dict[str, int]:
+        return reads.read_lasts(self._reading(), self._room, logs)

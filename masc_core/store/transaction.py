@@ -1,0 +1,208 @@
+"""A unit of work above any driver: reads are remembered, writes buffered, everything commits at once.
+
+:func:`transact` runs a function against a fresh :class:`Transaction` and commits it. When somebody else changed what it
+had read, the function runs again, so it must have no effect outside the transaction.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from masc_core.errors import StorageBusy
+from masc_core.store.driver import (
+    Absent,
+    Acquire,
+    Append,
+    Check,
+    Conflict,
+    Delete,
+    Document,
+    Driver,
+    Held,
+    IndexEntry,
+    Key,
+    Lease,
+    Put,
+    Release,
+    Remove,
+    Renew,
+    Scan,
+    Version,
+    Write,
+)
+
+__all__ = ["RETRY_SECONDS", "LogPosition", "Transaction", "transact"]
+
+RETRY_SECONDS = 5.0
+"""How long conflicts are retried before `storage_busy`."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
+
+T = TypeVar("T")
+
+
+class LogPosition:
+    """The sequence number an appended entry will have; known once the unit of work is committed."""
+
+    __slots__ = ("_seq",)
+
+    def __init__(self) -> None:
+        self._seq = 0
+
+    @property
+    def seq(self) -> int:
+        """The number, from 1. Raises ``LookupError`` before the commit."""
+        if not self._seq:
+            raise LookupError("a log entry has its number once its unit of work is committed")
+        return self._seq
+
+
+class Transaction:
+    """One attempt. Every document that was read must be unchanged at commit; scans promise nothing by themselves."""
+
+    def __init__(self, driver: Driver, primed: Mapping[Key, Document | None] | None = None) -> None:
+        self.driver = driver
+        self.acquired: tuple[Lease, ...] = ()
+        self._seen: dict[Key, Document | None] = dict(primed or {})
+        self._read: dict[Key, Document | None] = {}
+        self._documents: dict[Key, Put | Delete] = {}
+        self._appends: list[tuple[Append, LogPosition]] = []
+        self._others: list[Remove | Acquire | Renew | Release] = []
+        self._held: list[Held] = []
+
+    @property
+    def dirty(self) -> bool:
+        """Something would be written."""
+        return bool(self._documents or self._appends or self._others)
+
+    async def get(self, keys: Sequence[Key]) -> list[Document | None]:
+        """The documents as this unit of work sees them; they must be unchanged at commit."""
+        missing = [key for key in keys if key not in self._read and key not in self._seen]
+        if missing:
+            self._seen.update(zip(missing, await self.driver.get(missing), strict=True))
+        for key in keys:
+            if key not in self._read:
+                self._read[key] = self._seen[key]
+        return [self._current(key) for key in keys]
+
+    async def peek(self, keys: Sequence[Key]) -> list[Document | None]:
+        """As :meth:`get`, without the promise: a change by others before the commit does not matter."""
+        missing = [key for key in keys if key not in self._seen]
+        if missing:
+            self._seen.update(zip(missing, await self.driver.get(missing), strict=True))
+        return [self._current(key) for key in keys]
+
+    def put(self, key: Key, body: bytes, index: Sequence[IndexEntry] = ()) -> int:
+        """Buffer a write and return the version it will have. The key must have been read (or scanned) before."""
+        seen = self._seen[key]
+        self._read.setdefault(key, seen)
+        self._documents[key] = Put(key, body, index)
+        return seen.version + 1 if seen else 1
+
+    def delete(self, key: Key) -> None:
+        """Buffer a removal. The key must have been read (or scanned) before."""
+        self._read.setdefault(key, self._seen[key])
+        self._documents[key] = Delete(key)
+
+    def append(self, log: str, body: bytes, index: Sequence[IndexEntry] = ()) -> LogPosition:
+        """Buffer a log entry."""
+        position = LogPosition()
+        self._appends.append((Append(log, body, index), position))
+        return position
+
+    def add(self, write: Remove | Acquire | Renew | Release) -> None:
+        """Buffer a write that concerns no document."""
+        self._others.append(write)
+
+    def require(self, check: Held) -> None:
+        """Let the commit depend on a lease."""
+        self._held.append(check)
+
+    async def scan(self, scan: Scan) -> list[Document]:
+        """A range, with this unit of work's own buffered writes laid over it."""
+        own = {key: write for key, write in self._documents.items() if key.collection == scan.collection}
+        if not own:
+            found = await self.driver.scan(scan)
+            self._remember(found)
+            return found
+        return await self._overlaid(scan, own)
+
+    async def _overlaid(self, scan: Scan, own: Mapping[Key, Put | Delete]) -> list[Document]:
+        wider = Scan(
+            scan.collection, scan.index, scan.low, scan.high, scan.after, scan.limit + len(own), reverse=scan.reverse
+        )
+        stored = await self.driver.scan(wider)
+        self._remember(stored)
+        merged = [document for document in stored if document.key not in own]
+        for key, write in own.items():
+            if isinstance(write, Put) and (document := self._current(key)) is not None:
+                merged += [document._replace(value=value) for value in _values(write, scan.index) if _within(scan, value, key)]
+        merged.sort(key=lambda d: (d.value.encode(), d.key.id.encode()), reverse=scan.reverse)
+        return merged[: scan.limit]
+
+    def _remember(self, found: Iterable[Document]) -> None:
+        for document in found:
+            self._seen.setdefault(document.key, document._replace(value=""))
+
+    def _current(self, key: Key) -> Document | None:
+        write = self._documents.get(key)
+        if write is None:
+            return self._seen[key]
+        if isinstance(write, Delete):
+            return None
+        seen = self._seen[key]
+        return Document(key, seen.version + 1 if seen else 1, write.body)
+
+    async def commit(self) -> None:
+        """Write everything, if every document read is unchanged. Raises :class:`Conflict` otherwise."""
+        if not self.dirty:
+            return
+        checks: list[Check] = [
+            Version(key, seen.version) if seen is not None else Absent(key) for key, seen in self._read.items()
+        ]
+        checks += self._held
+        writes: list[Write] = [*self._documents.values(), *(a for a, _ in self._appends), *self._others]
+        done = await self.driver.commit(checks, writes)
+        for (_, position), seq in zip(self._appends, done.appended, strict=True):
+            position._seq = seq
+        self.acquired = done.leases
+
+
+def _values(write: Put, index: str) -> list[str]:
+    return [e.value for e in write.index if e.index == index] if index else [write.key.id]
+
+
+def _within(scan: Scan, value: str, key: Key) -> bool:
+    raw = value.encode()
+    if raw < scan.low.encode() or (scan.high is not None and raw >= scan.high.encode()):
+        return False
+    if scan.after is None:
+        return True
+    here, there = (raw, key.id.encode()), (scan.after[0].encode(), scan.after[1].encode())
+    return here < there if scan.reverse else here > there
+
+
+async def transact(driver: Driver, run: Callable[[Transaction], Awaitable[T]]) -> T:
+    """Run ``run`` in a unit of work and commit it; on conflict run it again, with jitter, for up to 5 s.
+
+    ``run`` may run many times. Raises :class:`StorageBusy` when the conflicts do not end, and whatever ``run`` raises,
+    having written nothing.
+    """
+    clock = driver.clock
+    deadline = clock.monotonic() + RETRY_SECONDS
+    pause = _FIRST_PAUSE
+    primed: Mapping[Key, Document | None] = {}
+    while True:
+        transaction = Transaction(driver, primed)
+        result = await run(transaction)
+        try:
+            await transaction.commit()
+        except Conflict as conflict:
+            if clock.monotonic() >= deadline:
+                raise StorageBusy() from conflict
+            primed = conflict.current
+        else:
+            return result
+        await clock.sleep(random.uniform(0, pause))
+        pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,1 @@
+"""How a room is reached: the Model Context Protocol over stdio and HTTP."""

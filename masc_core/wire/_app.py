@@ -1,0 +1,260 @@
+"""The HTTP application around an SDK server: what is refused before the SDK sees it, and what happens after it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+import anyio
+import mcp_types as types
+from mcp.server._streamable_http_modern import handle_modern_request
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http import EventStore
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from starlette.routing import BaseRoute, Router
+from starlette.types import Message, Receive, Scope, Send
+
+from masc_core.errors import InternalError, PayloadTooLarge
+from masc_core.wire._limits import Disconnected, read_body, replay
+from masc_core.wire._origin import HostPolicy
+from masc_core.wire._protocol import CONNECTION, Connection
+from masc_core.wire._replies import send_error, send_json, send_refusal
+from masc_core.wire._rpc import parse, request_id, rpc_error
+from masc_core.wire._sessions import MESSAGE, SessionManager
+from masc_core.wire.versions import SUPPORTED_VERSIONS
+
+if TYPE_CHECKING:
+    from masc_core.wire.http import HttpOptions
+
+__all__ = ["DELIVERED", "EndpointCheck", "Health", "McpApp"]
+
+DELIVERED: Final = "masc.delivered"
+"""Scope key of the callables to await once the response has reached the client's connection."""
+
+Health = Callable[[], Awaitable[tuple[int, dict[str, Any]]]]
+EndpointCheck = Callable[[Mapping[str, str]], str | None]
+
+_METHODS: Final = {"POST", "GET", "DELETE"}
+_STREAMS: Final = (b"progressToken", b"/logLevel", b"subscriptions/listen", b"\\u")
+"""What a stateless request contains if its response may have to be a stream. A body with JSON escapes can hide these
+words, and is treated as if it did."""
+
+_ALLOW_MCP: Final = (b"allow", b"GET, POST, DELETE")
+_ALLOW_HEALTH: Final = (b"allow", b"GET, HEAD")
+
+_log = logging.getLogger(__name__)
+
+
+class McpApp:
+    """An ASGI application: MCP at ``/mcp``, health at ``/health``, further routes, nothing else."""
+
+    def __init__(
+        self,
+        server: Server[Any],
+        options: HttpOptions,
+        *,
+        health: Health,
+        endpoint_check: EndpointCheck | None = None,
+        routes: Sequence[BaseRoute] = (),
+        events: EventStore | None = None,
+        retry_interval: int | None = None,
+    ) -> None:
+        self._server = server
+        self._options = options
+        self._hosts = HostPolicy(options.allowed_hosts)
+        self._health = health
+        self._check = endpoint_check
+        self._routes = Router(list(routes), default=_not_found) if routes else None
+        self._sessions = SessionManager(
+            server,
+            idle=options.session_timeout,
+            limit=options.max_sessions,
+            body=options.max_body,
+            events=events,
+            retry=retry_interval,
+        )
+
+    def close_streams(self) -> None:
+        """End responses that would otherwise last as long as their client wishes; called when the server stops."""
+        self._sessions.close_streams()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection scope."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._guarded(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1003})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._sessions.run():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = _Sent(send)
+        try:
+            await self._route(scope, receive, sent)
+        except PayloadTooLarge as error:
+            await send_error(send, error, _closing(scope))
+        except TimeoutError:
+            text = f"the body was not complete within {self._options.body_timeout:g} s"
+            await send_refusal(send, 408, "request_timeout", text, [(b"connection", b"close")])
+        except Disconnected:
+            return
+        except Exception:
+            incident = uuid.uuid4().hex[:12]
+            _log.exception("incident %s: %s %s failed", incident, scope["method"], scope["path"])
+            if sent.started:
+                raise
+            await send_error(send, InternalError(incident=incident))
+        else:
+            await _confirm(scope, sent)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        server = scope.get("server") or (None, None)
+        if (reason := self._hosts.refusal(scope["headers"], server[1] or 0)) is not None:
+            return await send_refusal(send, 403, "forbidden_origin", reason)
+        path = scope["path"]
+        if path == "/mcp":
+            await self._mcp(scope, receive, send)
+        elif path == "/health":
+            await self._healthy(scope, send)
+        elif self._routes is not None:
+            await self._routes(scope, receive, send)
+        else:
+            await _not_found(scope, receive, send)
+
+    async def _healthy(self, scope: Scope, send: Send) -> None:
+        if scope["method"] not in ("GET", "HEAD"):
+            return await send_refusal(send, 405, "method_not_allowed", "use GET", [_ALLOW_HEALTH])
+        status, payload = await self._health()
+        await send_json(send, status, payload)
+
+    async def _mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in _METHODS:
+            return await send_refusal(send, 405, "method_not_allowed", "use POST, GET or DELETE", [_ALLOW_MCP])
+        if (query := scope["query_string"]) and (reason := self._refused_query(query)) is not None:
+            return await send_refusal(send, 400, "invalid_argument", reason)
+        version, session = _mcp_headers(scope)
+        if scope["method"] != "POST":
+            return await self._bodiless(version, session, scope, receive, send)
+        limits = self._options
+        connection: Connection | None = scope.get(CONNECTION)
+        timeout = None if connection is not None and connection.complete else limits.body_timeout
+        body = await read_body(scope, receive, limit=limits.max_body, timeout=timeout)
+        receive = replay(body, receive)
+        if version in MODERN_PROTOCOL_VERSIONS:
+            await self._stateless(body, scope, receive, send)
+        elif version is None or version in HANDSHAKE_PROTOCOL_VERSIONS:
+            await self._handshake(body, session, scope, receive, send)
+        else:
+            await send_json(send, 400, _unsupported(version, request_id(body)))
+
+    def _refused_query(self, query: bytes) -> str | None:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        params = dict(pairs)
+        if len(params) < len(pairs):
+            return "a query parameter is given twice; give each once"
+        return self._check(params) if self._check is not None else None
+
+    async def _stateless(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        connection: Connection | None = scope.get(CONNECTION)
+        if connection is None or any(mark in body for mark in _STREAMS):
+            return await self._modern(False, scope, receive, send)
+        # In this era a handler may emit only what its request asked for. Nothing asked: the plain JSON path, which
+        # needs two tasks less. It does not watch for a disconnect, so the connection does it for us.
+        with anyio.CancelScope() as cancelled, connection.on_lost(cancelled.cancel):
+            await self._modern(True, scope, receive, send)
+
+    async def _modern(self, plain: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        lifespan = self._sessions._lifespan_state
+        await handle_modern_request(self._server, None, plain, lifespan, scope, receive, send)
+
+    async def _bodiless(
+        self, version: str | None, session: str | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if version in MODERN_PROTOCOL_VERSIONS:
+            await self._modern(False, scope, receive, send)
+        elif version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
+            await send_json(send, 400, _unsupported(version, None))
+        elif session is None:
+            # The SDK would open a session only to refuse it.
+            text = "this request needs an Mcp-Session-Id; POST initialize first"
+            await send_json(send, 400, rpc_error(types.INVALID_REQUEST, text))
+        else:
+            await self._sessions.handle_request(scope, receive, send)
+
+    async def _handshake(self, body: bytes, session: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        message = parse(body)
+        if isinstance(message, bytes):
+            return await send_json(send, 400, message)
+        opening = isinstance(message, types.JSONRPCRequest) and message.method == "initialize"
+        if session is None and not opening:
+            text = "this request needs an Mcp-Session-Id (initialize first) or an MCP-Protocol-Version of 2026-07-28"
+            return await send_json(send, 400, rpc_error(types.INVALID_REQUEST, text, request_id=request_id(body)))
+        scope[MESSAGE] = message
+        await self._sessions.handle_request(scope, receive, send)
+
+
+class _Sent:
+    """A ``send`` that remembers how far the response got."""
+
+    __slots__ = ("_send", "complete", "started")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self.complete = False
+
+    async def __call__(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.complete = True
+
+
+async def _confirm(scope: Scope, sent: _Sent) -> None:
+    callbacks = scope.get(DELIVERED)
+    if not callbacks or not sent.complete:
+        return
+    connection: Connection | None = scope.get(CONNECTION)
+    if connection is None or await connection.flushed():
+        for callback in callbacks:
+            await callback()
+
+
+def _unsupported(version: str, asked: str | int | None) -> bytes:
+    data = {"supported": SUPPORTED_VERSIONS, "requested": version}
+    text = f"unsupported protocol version; supported are {', '.join(SUPPORTED_VERSIONS)}"
+    return rpc_error(types.UNSUPPORTED_PROTOCOL_VERSION, text, data, asked)
+
+
+def _mcp_headers(scope: Scope) -> tuple[str | None, str | None]:
+    version = session = None
+    for name, value in scope["headers"]:
+        if name == b"mcp-protocol-version":
+            version = value.decode("latin-1")
+        elif name == b"mcp-session-id":
+            session = value.decode("latin-1")
+    return version, session
+
+
+def _closing(scope: Scope) -> list[tuple[bytes, bytes]]:
+    # Closing at once resets the connection while the client still sends, and it never reads why. Where our protocol
+    # serves, it discards a bounded rest before it closes.
+    return [] if CONNECTION in scope else [(b"connection", b"close")]
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await send_refusal(send, 404, "not_found", "nothing is served at this path; MCP is at /mcp")
