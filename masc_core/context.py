@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 
 from masc_core.clock import Clock, plus, timestamp
 from masc_core.errors import AgentNameRequired
-from masc_core.plugins import Registry
-from masc_core.records import AGENTS, COUNTERS, EVENTS, MESSAGES, PRESENCE, TASKS, Agent, Counter, Event, Message
+from masc_core.modes import Modes
+from masc_core.plugins import Plugin, Registry
+from masc_core.records import AGENTS, COUNTERS, EVENTS, MESSAGES, PRESENCE, ROOMS, TASKS, Agent, Counter, Event, Message
 from masc_core.records import Presence, Room, Task
+from masc_core.rooms import OpenRoom, clear, export_lines, write_private
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.transaction import Transaction, transact
@@ -24,7 +27,6 @@ from masc_core.tools import Role
 
 if TYPE_CHECKING:
     from masc_core.call import Call
-    from masc_core.rooms import OpenRoom
 
 __all__ = ["ANONYMOUS", "Caller", "Context"]
 
@@ -64,6 +66,8 @@ class Context:
     """The room's record; ``None`` only in tools declared ``needs_room=False``."""
     settings: Settings
     call: Call = field(repr=False)
+    modes: Modes = field(repr=False)
+    """What modes there are and what they cost."""
     _open: OpenRoom = field(repr=False)
     _registry: Registry = field(repr=False)
     _tx: Transaction | None = field(default=None, repr=False)
@@ -180,6 +184,38 @@ class Context:
         """
         return await self._open.wait(after, seconds)
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait; shorter when the server stops."""
-        await asyncio.wait_for(self.clock.sleep(seconds), None)
+    @property
+    def backend(self) -> str:
+        """The store's name, such as ``sqlite``."""
+        return self._open.settings.storage.type
+
+    @property
+    def base(self) -> Path:
+        """The room's base directory, whether or not the room exists."""
+        return self._open.base.path
+
+    def plugin_of(self, category: str) -> Plugin:
+        """The plugin that gives a category."""
+        return next(p for p in self._registry.plugins if p.name == category and not p.guard)
+
+    def act_as(self, name: str) -> None:
+        """Let the rest of this call act for the name the caller was given on joining."""
+        self.caller = evolve(self.caller, name=name)
+
+    def save_room(self, room: Room) -> None:
+        """Write the room's own record: its mode, its pause."""
+        self.room = View(ROOMS, self.tx).put(room)
+
+    async def reset_room(self) -> tuple[dict[str, int], str]:
+        """Export the whole room to ``.masc/trash/<time>/room.jsonl``, then remove what does not survive a reset.
+
+        Both see the same state. Returns the removed counts by kind and the file. If the export cannot be written, raises
+        :class:`masc_core.errors.StorageUnavailable` and removes nothing.
+        """
+        declared = self._registry.records
+        stamp = self.now.replace("-", "").replace(":", "")[:15] + "Z"
+        path = self._open.directory / "trash" / stamp / "room.jsonl"
+        removed = await clear(self.tx, declared)
+        await asyncio.to_thread(write_private, path, await export_lines(self.tx.driver, declared))
+        self.event("room_reset", removed=removed)
+        return removed, str(path)

@@ -21,6 +21,7 @@ from masc_core.errors import StartError
 from masc_core.hookspecs import MascHooks
 from masc_core.store.collections import Collection as Records
 from masc_core.store.collections import Log
+from masc_core.records import KERNEL_RECORDS
 from masc_core.tools import Tool, declaration
 
 __all__ = ["CATEGORY_ORDER", "Plugin", "Registry", "load"]
@@ -120,7 +121,7 @@ class _Loading:
         self.manager = manager
         self.plugins: list[Plugin] = []
         self.contracts: dict[str, Contract] = {}
-        self.records: list[Records[Any] | Log[Any]] = []
+        self.records: list[Records[Any] | Log[Any]] = [*KERNEL_RECORDS]
 
     def add(self, name: str, module: object, point: EntryPoint | None, guard: bool) -> None:
         if not guard and not _CATEGORY.match(name):

@@ -20,6 +20,7 @@ __all__ = [
     "COUNTERS",
     "EVENTS",
     "FINISHED",
+    "KERNEL_RECORDS",
     "MESSAGES",
     "PRESENCE",
     "ROOMS",
@@ -268,3 +269,15 @@ MESSAGES = Log("messages", Message, _message_indexes)
 EVENTS = Log("events", Event)
 ARCHIVE = Collection("archive", Archived, lambda a: f"{a.kind}:{a.id}", _archive_indexes)
 COUNTERS = Collection("counters", Counter, lambda c: c.name, survives_reset=True)
+
+KERNEL_RECORDS: tuple[Collection[Any] | Log[Any], ...] = (
+    ROOMS,
+    AGENTS,
+    PRESENCE,
+    TASKS,
+    MESSAGES,
+    EVENTS,
+    ARCHIVE,
+    COUNTERS,
+)
+"""What every room keeps, whatever plugins are installed."""

@@ -17,7 +17,7 @@ import enum
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from attrs import field, frozen
 
@@ -87,7 +87,12 @@ class Tool:
     """False: the handler opens units of work itself with ``await ctx.transact(fn)`` and may have outside effects."""
     needs_room: bool
     """False: the handler copes with a room that does not exist (``ctx.room`` is ``None``)."""
-    creates_room: bool
+    creates_room: Literal["never", "allowed", "always"]
+    """Whether a call creates a missing room: where its directory is a git repository or was chosen explicitly, or always."""
+    room_argument: str
+    """Name of the argument that chooses the caller's room, or empty."""
+    start_room: bool
+    """Acts on the room the server was started for, whatever room the caller chose."""
     open_world: bool
     errors: tuple[type[MascError], ...]
     examples: tuple[Mapping[str, Any], ...]
@@ -120,7 +125,9 @@ def tool(
     auto_join: bool | None = None,
     transactional: bool = True,
     needs_room: bool = True,
-    creates_room: bool | None = None,
+    creates_room: Literal["never", "allowed", "always"] | None = None,
+    room_argument: str = "",
+    start_room: bool = False,
     open_world: bool = False,
     errors: Sequence[type[MascError]] = (),
     examples: Sequence[Mapping[str, Any]] = ({},),
@@ -146,7 +153,9 @@ def tool(
             auto_join=(not reads and role is Role.WORKER) if auto_join is None else auto_join,
             transactional=transactional,
             needs_room=needs_room,
-            creates_room=(not reads) if creates_room is None else creates_room,
+            creates_room=creates_room or ("never" if reads else "allowed"),
+            room_argument=room_argument,
+            start_room=start_room,
             open_world=open_world,
             errors=tuple(errors),
             examples=tuple(examples),

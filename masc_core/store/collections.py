@@ -99,10 +99,10 @@ class View(Generic[R]):
         return None if found is None else self._load(found)
 
     async def get(self, key: str) -> R:
-        """As :meth:`find`; a missing record raises the collection's own error, or ``KeyError`` without one."""
+        """As :meth:`find`; a missing record raises the collection's own error."""
         if (record := await self.find(key)) is not None:
             return record
-        raise self._collection.missing(key) if self._collection.missing else KeyError(key)
+        raise self.missing(key)
 
     async def peek(self, keys: Sequence[str]) -> list[R | None]:
         """Several records whose later change by others does not disturb this unit of work."""
@@ -131,16 +131,31 @@ class View(Generic[R]):
         *prefix: str | int,
         low: str | int | None = None,
         high: str | int | None = None,
+        after: R | None = None,
         limit: int = 100_000,
         reverse: bool = False,
     ) -> list[R]:
         """Records in the order of index ``by`` (of keys without one) whose index parts begin with ``prefix``.
 
-        ``low`` (inclusive) and ``high`` (exclusive) bound the part after the prefix.
+        ``low`` (inclusive) and ``high`` (exclusive) bound the part after the prefix; ``after`` is the last record of the
+        page before.
         """
         lower, upper = _bounds(prefix, low, high)
-        scan = Scan(self._collection.name, by, lower, upper, None, limit, reverse=reverse)
+        scan = Scan(self._collection.name, by, lower, upper, self._place(after, by), limit, reverse=reverse)
         return [self._load(document) for document in await self._transaction.scan(scan)]
+
+    def _place(self, record: R | None, by: str) -> tuple[str, str] | None:
+        """Where a record stands in an index."""
+        if record is None:
+            return None
+        key = self._collection.key(record)
+        return next((e.value for e in self._collection.indexes(record) if e.index == by), key), key
+
+    def missing(self, key: str) -> MascError:
+        """The error of a missing record."""
+        return self._collection.missing(key) if self._collection.missing else RecordUnreadable(
+            collection=self._collection.name, key=key, reason="missing"
+        )
 
     async def count(self, by: str) -> dict[str, int]:
         """How many stored records are in each group of a counted index."""

@@ -72,6 +72,11 @@ class Transaction:
         self._held: list[Held] = []
 
     @property
+    def seen(self) -> Mapping[Key, Document | None]:
+        """Every document read so far."""
+        return self._seen
+
+    @property
     def dirty(self) -> bool:
         """Something would be written."""
         return bool(self._documents or self._appends or self._others)
@@ -183,16 +188,20 @@ def _within(scan: Scan, value: str, key: Key) -> bool:
     return here < there if scan.reverse else here > there
 
 
-async def transact(driver: Driver, run: Callable[[Transaction], Awaitable[T]]) -> T:
+async def transact(
+    driver: Driver,
+    run: Callable[[Transaction], Awaitable[T]],
+    primed: Mapping[Key, Document | None] | None = None,
+) -> T:
     """Run ``run`` in a unit of work and commit it; on conflict run it again, with jitter, for up to 5 s.
 
+    ``primed`` are documents read just before, which the first attempt need not read again.
     ``run`` may run many times. Raises :class:`StorageBusy` when the conflicts do not end, and whatever ``run`` raises,
     having written nothing.
     """
     clock = driver.clock
     deadline = clock.monotonic() + RETRY_SECONDS
     pause = _FIRST_PAUSE
-    primed: Mapping[Key, Document | None] = {}
     while True:
         transaction = Transaction(driver, primed)
         result = await run(transaction)

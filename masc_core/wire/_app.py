@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,22 +18,19 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSI
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from masc_core.errors import InternalError, PayloadTooLarge
+from masc_core.errors import InternalError, PayloadTooLarge, ShuttingDown
 from masc_core.wire._limits import Disconnected, read_body, replay
 from masc_core.wire._origin import HostPolicy
 from masc_core.wire._protocol import CONNECTION, Connection
 from masc_core.wire._replies import send_error, send_json, send_refusal
 from masc_core.wire._rpc import parse, request_id, rpc_error
-from masc_core.wire._sessions import MESSAGE, SessionManager
+from masc_core.wire._sessions import DELIVERED, MESSAGE, SessionManager
 from masc_core.wire.versions import SUPPORTED_VERSIONS
 
 if TYPE_CHECKING:
     from masc_core.wire.http import HttpOptions
 
 __all__ = ["DELIVERED", "EndpointCheck", "Health", "McpApp"]
-
-DELIVERED: Final = "masc.delivered"
-"""Scope key of the callables to await once the response has reached the client's connection."""
 
 Health = Callable[[], Awaitable[tuple[int, dict[str, Any]]]]
 EndpointCheck = Callable[[Mapping[str, str]], str | None]
@@ -112,6 +110,10 @@ class McpApp:
             await send_refusal(send, 408, "request_timeout", text, [(b"connection", b"close")])
         except Disconnected:
             return
+        except asyncio.CancelledError:
+            # Only the server cancels at this level, when a request outlasts the time it has to stop.
+            if not sent.started:
+                await send_error(send, ShuttingDown(), [(b"connection", b"close")])
         except Exception:
             incident = uuid.uuid4().hex[:12]
             _log.exception("incident %s: %s %s failed", incident, scope["method"], scope["path"])

@@ -26,9 +26,9 @@ def parse(text: bytes) -> types.JSONRPCMessage | bytes:
         value = pydantic_core.from_json(text, allow_inf_nan=False)
     except ValueError:
         return rpc_error(types.PARSE_ERROR, "this is not JSON in UTF-8")
-    if isinstance(value, dict) and value.get("id", 0) is None and "method" in value:
-        # The SDK would take a request with a null id for a notification and leave its sender waiting.
-        return rpc_error(types.INVALID_REQUEST, "the id of a request is a string or a number, not null")
+    if isinstance(value, dict) and "method" in value and "id" in value and not _is_id(value["id"]):
+        # The SDK would take a request with an impossible id for a notification and leave its sender waiting.
+        return rpc_error(types.INVALID_REQUEST, "the id of a request is a string or an integer")
     try:
         message: types.JSONRPCMessage = types.jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError:
@@ -52,6 +52,10 @@ def request_id(text: bytes) -> str | int | None:
 
 def _id_of(value: Any) -> str | int | None:
     found = value.get("id") if isinstance(value, dict) else None
-    if isinstance(found, bool) or not isinstance(found, str | int):
+    if not _is_id(found):
         return None
     return found if isinstance(found, str) or -(2**53) < found < 2**53 else None
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)

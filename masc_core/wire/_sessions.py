@@ -24,7 +24,10 @@ from starlette.types import Receive, Scope, Send
 from masc_core.wire._replies import send_json
 from masc_core.wire._rpc import dump, rpc_error
 
-__all__ = ["MESSAGE", "SessionManager"]
+__all__ = ["DELIVERED", "MESSAGE", "SessionManager"]
+
+DELIVERED: Final = "masc.delivered"
+"""Scope key of the callables to await once the response has reached the client's connection."""
 
 MESSAGE: Final = "masc.message"
 """Where the application leaves the parsed JSON-RPC message in the scope."""
@@ -137,11 +140,13 @@ class SessionTransport(StreamableHTTPServerTransport):
         assert writer is not None
         try:
             await writer.send(self._create_session_message(message, request, key, version))
-            first = await self._first(replies)
-            if first is not None and _is_answer(first):
-                await self._send_answer(message, first, send)
+            answer = await self._first(replies)
+            if answer is not None and _is_answer(answer):
+                await self._send_answer(message, answer, send)
             else:
-                await self._stream(priming, first, replies, receive, send)
+                answer = await self._stream(priming, answer, replies, receive, send)
+            if answer is None or isinstance(answer.message, types.JSONRPCError):
+                request.scope.pop(DELIVERED, None)
         finally:
             await self._clean_up_memory_streams(key)
 
@@ -175,24 +180,27 @@ class SessionTransport(StreamableHTTPServerTransport):
         replies: MemoryObjectReceiveStream[EventMessage],
         receive: Receive,
         send: Send,
-    ) -> None:
+    ) -> EventMessage | None:
+        """Send what the handler says; gives its answer, or None if the stream ended without."""
+        answer = None
         await send({"type": "http.response.start", "status": 200, "headers": self._stream_headers()})
         await _part(send, priming + (b"" if first is None else _event(first)))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_until_disconnect, receive, tasks.cancel_scope)
-            await self._forward(replies, send)
+            answer = await self._forward(replies, send)
             await send({"type": "http.response.body", "body": b""})
             tasks.cancel_scope.cancel()
+        return answer
 
-    async def _forward(self, replies: MemoryObjectReceiveStream[EventMessage], send: Send) -> None:
+    async def _forward(self, replies: MemoryObjectReceiveStream[EventMessage], send: Send) -> EventMessage | None:
         try:
             while True:
                 event = await _next(replies)
                 await _part(send, b": ping\r\n\r\n" if event is None else _event(event))
                 if event is not None and _is_answer(event):
-                    return
+                    return event
         except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return
+            return None
 
     async def _priming(self, key: str, version: str) -> bytes:
         primed = await self._mint_priming_event(key, version)

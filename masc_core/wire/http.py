@@ -94,9 +94,9 @@ async def serve_http(
     A second SIGINT ends the wait for running requests.
     """
     listener = _listen(options)
-    server = _Server(_config(app, options), lambda: ready(_url(listener)))
+    server = _Server(_config(app, options), lambda: ready(_url(listener)), stopping)
     with _signals(server, stopping):
-        async with _watching(app, server, stopping):
+        async with _closing_streams(app, stopping):
             try:
                 await server.serve(sockets=[listener])
             except SystemExit:
@@ -108,9 +108,10 @@ async def serve_http(
 class _Server(uvicorn.Server):
     """uvicorn, told when to stop by us rather than by its own signal handlers."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: asyncio.Event) -> None:
         super().__init__(config)
         self._ready = ready
+        self._stopping = stopping
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -119,6 +120,14 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second whether it should stop. The zeroth tick also renews the Date header.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._stopping.wait()
+                    self.should_exit = True
 
 
 def _config(app: McpApp, options: HttpOptions) -> uvicorn.Config:
@@ -140,10 +149,9 @@ def _config(app: McpApp, options: HttpOptions) -> uvicorn.Config:
 
 
 @contextlib.asynccontextmanager
-async def _watching(app: McpApp, server: _Server, stopping: asyncio.Event) -> AsyncIterator[None]:
+async def _closing_streams(app: McpApp, stopping: asyncio.Event) -> AsyncIterator[None]:
     async def stop() -> None:
         await stopping.wait()
-        server.should_exit = True
         app.close_streams()
 
     task = asyncio.create_task(stop())

@@ -1,0 +1,256 @@
+"""Who calls: a client's bindings, and the agent its calls act for.
+
+A *binding* ties requests of one client together, as a string: ``agent:<name>`` of an endpoint, ``process:<host>:<pid>:<start>``
+of a stdio or command-line process, ``session:<id>@<host>:<pid>:<start>`` of an MCP session.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from attrs import define, evolve, field, frozen
+
+from masc_core.agents import is_zombie, match_agent, new_meta, release
+from masc_core.context import Caller, Context
+from masc_core.modes import Selection
+from masc_core.records import MESSAGES, Agent, Presence
+from masc_core.store.collections import LogView
+from masc_core.tools import Role
+from masc_core.values import AgentName, agent_name
+
+__all__ = ["Bindings", "Client", "Joined", "join", "process_binding", "resolve"]
+
+_HOST = socket.gethostname()
+
+
+@define
+class Client:
+    """What is known of the client behind a call before its arguments are read."""
+
+    transport: str
+    """``stdio``, ``http`` or ``local``."""
+    source: str
+    """Where the connection comes from: a peer address, ``stdio`` or ``local``."""
+    agent: str | None = None
+    """The endpoint's agent name."""
+    bindings: tuple[str, ...] = ()
+    selection: Selection | None = None
+    """The mode the endpoint fixes."""
+    person: str | None = None
+    """``human:<os user>`` of a local command."""
+    program: str | None = None
+    """Name and version the client gave itself."""
+    pid: int | None = None
+
+    @property
+    def caller_known(self) -> bool:
+        """The caller needs no argument."""
+        return self.agent is not None
+
+
+@define
+class Bindings:
+    """What this process remembers of its clients: chosen rooms, and the names they joined under."""
+
+    rooms: dict[str, Path] = field(factory=dict)
+    names: dict[tuple[str, str], dict[str, str]] = field(factory=dict)
+    last: dict[tuple[str, str], str] = field(factory=dict)
+    sessions: set[str] = field(factory=set)
+    """Open MCP sessions of this process, as binding strings."""
+
+    def room(self, client: Client) -> Path | None:
+        """The directory this client chose with masc_set_room."""
+        return next((self.rooms[b] for b in client.bindings if b in self.rooms), None)
+
+    def agent(self, client: Client, room: str, name: str) -> str | None:
+        """The agent this client joined as when it asked for ``name``."""
+        for binding in client.bindings:
+            if (found := self.names.get((binding, room), {}).get(name.lower())) is not None:
+                return found
+        return None
+
+    def last_joined(self, client: Client, room: str) -> str | None:
+        """The name this stdio process last joined with."""
+        return next((self.last[(b, room)] for b in client.bindings if (b, room) in self.last), None)
+
+    def joined(self, client: Client, room: str, requested: str, agent: str) -> None:
+        """Remember a join."""
+        for binding in client.bindings:
+            names = self.names.setdefault((binding, room), {})
+            names[requested.lower()] = names[agent.lower()] = agent
+            if client.transport == "stdio":
+                self.last[(binding, room)] = agent
+
+    def close_session(self, binding: str) -> None:
+        """Forget an MCP session that ended."""
+        self.sessions.discard(binding)
+        self.rooms.pop(binding, None)
+        for key in [key for key in self.names if key[0] == binding]:
+            del self.names[key]
+
+    def ended(self, binding: str) -> bool:
+        """The binding's client is gone for certain: its process exited or its session closed."""
+        kind, _, rest = binding.partition(":")
+        if kind == "session":
+            process = f"process:{rest.partition('@')[2]}"
+            if process == process_binding():
+                return binding not in self.sessions
+            return self.ended(process)
+        if kind != "process":
+            return False
+        host, pid, start = rest.rsplit(":", 2)
+        if host != _HOST:
+            return False
+        try:
+            return f"{psutil.Process(int(pid)).create_time():.2f}" != start
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.AccessDenied:
+            return False
+
+
+def process_binding() -> str:
+    """The binding of this very process."""
+    return f"process:{_HOST}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+
+
+async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: Mapping[str, Any]) -> Caller:
+    """The caller of ``ctx.call``. Raises :class:`InvalidAgentName` and :class:`AmbiguousAgent`."""
+    tool = ctx.call.tool
+    given = arguments.get(tool.caller_field) if tool.caller.value != "none" else None
+    if isinstance(given, str):
+        agent_name(tool.caller_field, given)
+    else:
+        given = None
+    room = ctx.room.path if ctx.room else ""
+    if client.agent is not None:
+        caller = await _matched(ctx, client, bindings, client.agent, "endpoint")
+        if given is not None and given.lower() not in {client.agent.lower(), caller.name.lower()}:
+            ctx.warn("agent_name_ignored", f"this endpoint acts for {caller.name}; the argument {given} was ignored")
+        return caller
+    if given is not None:
+        return await _matched(ctx, client, bindings, given, "argument")
+    if client.transport == "stdio" and (last := bindings.last_joined(client, room)) is not None:
+        return Caller(last, Role.WORKER, "process", requested=last)
+    if client.person is not None:
+        return Caller(client.person, Role.ADMIN, "local")
+    return Caller()
+
+
+async def _matched(ctx: Context, client: Client, bindings: Bindings, name: str, auth: str) -> Caller:
+    if ctx.room is None or ctx.call.tool.name == "masc_join":
+        return Caller(name, Role.WORKER, auth, requested=name)
+    if (bound := bindings.agent(client, ctx.room.path, name)) is not None:
+        return Caller(bound, Role.WORKER, auth, requested=name)
+    found = await match_agent(ctx, name)
+    return Caller(found.name if found else name, Role.WORKER, auth, requested=name)
+
+
+@frozen
+class Joined:
+    """The outcome of a join."""
+
+    agent: Agent
+    renamed: bool
+    rejoined: bool
+    taken_over: bool
+
+
+async def join(
+    ctx: Context,
+    requested: AgentName,
+    *,
+    capabilities: list[str] | None = None,
+    agent_type: str | None = None,
+    session_id: str | None = None,
+) -> Joined:
+    """Make ``requested``, or the name the rules give instead, a live agent, in the present unit of work.
+
+    First fitting rule: free name; the caller's own or an abandoned membership; a zombie's; the lowest free ``-2``, ``-3``, ….
+    """
+    kind = agent_type or requested.split("-")[0] or requested
+    existing = await ctx.agents.find(requested.lower())
+    if existing is not None and not existing.left_at:
+        presence = await ctx.presence.find(requested.lower())
+        if _same_client(ctx, existing, session_id):
+            return await _rejoin(ctx, existing, capabilities)
+        if is_zombie(existing, presence, ctx.now, ctx.settings.health.zombie_seconds):
+            await release(ctx, existing, "zombie")
+            fresh = await _enter(ctx, existing.name, requested, kind, capabilities)
+            return Joined(fresh, renamed=False, rejoined=False, taken_over=True)
+        name = await _free_name(ctx, requested)
+    else:
+        name = existing.name if existing else requested
+    agent = await _enter(ctx, name, requested, kind, capabilities)
+    ctx.call.joined_as = (requested, agent.name)
+    return Joined(agent, renamed=agent.name.lower() != requested.lower(), rejoined=False, taken_over=False)
+
+
+def _same_client(ctx: Context, agent: Agent, session_id: str | None) -> bool:
+    """The caller has the agent's binding or session id, or everything that was bound to the agent has ended."""
+    if set(agent.bindings) & set(ctx.call.client.bindings) or session_id == agent.meta.session_id:
+        return True
+    mortal = [b for b in agent.bindings if not b.startswith("agent:")]
+    return bool(mortal) and all(ctx.call.bindings.ended(b) for b in mortal)
+
+
+async def _rejoin(ctx: Context, agent: Agent, capabilities: list[str] | None) -> Joined:
+    client = ctx.call.client
+    alive = [b for b in agent.bindings if b not in client.bindings and not ctx.call.bindings.ended(b)]
+    kept = evolve(
+        agent,
+        bindings=[*alive, *client.bindings],
+        capabilities=agent.capabilities if capabilities is None else capabilities,
+        meta=evolve(agent.meta, pid=client.pid, client=client.program),
+    )
+    if kept != agent:
+        kept = ctx.agents.put(kept)
+    await _seen(ctx, agent.name)
+    ctx.call.joined_as = (agent.requested_name, agent.name)
+    return Joined(kept, renamed=False, rejoined=True, taken_over=False)
+
+
+async def _enter(ctx: Context, name: str, requested: str, kind: str, capabilities: list[str] | None) -> Agent:
+    client = ctx.call.client
+    await ctx.agents.find(name.lower())
+    agent = ctx.agents.put(
+        Agent(
+            name=name,
+            requested_name=requested,
+            agent_type=kind,
+            joined_at=ctx.now,
+            meta=new_meta(client.program, client.pid, _HOST if client.pid else None),
+            capabilities=capabilities or [],
+            bindings=list(client.bindings),
+        )
+    )
+    await _seen(ctx, name)
+    ctx.event("agent_join", name, requested_name=requested, agent_type=kind)
+    ctx.system_message(f"{name} joined")
+    ctx.call.joined_as = (requested, name)
+    return agent
+
+
+async def _seen(ctx: Context, name: str) -> None:
+    """Refresh the presence of a joining agent; a new one starts reading at the end of the room's messages."""
+    presence = await ctx.presence.find(name.lower())
+    if presence is None:
+        _, last = await LogView(MESSAGES, ctx.tx).ends()
+        presence = Presence(name, ctx.now, last)
+    ctx.presence.put(evolve(presence, last_seen=ctx.now, alive_until=None, listening_until=None))
+
+
+async def _free_name(ctx: Context, requested: str) -> str:
+    number = 2
+    while True:
+        suffix = f"-{number}"
+        candidate = requested[: 64 - len(suffix)] + suffix
+        taken = await ctx.agents.find(candidate.lower())
+        if taken is None or taken.left_at:
+            return taken.name if taken else candidate
+        number += 1

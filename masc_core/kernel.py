@@ -1,0 +1,126 @@
+"""START HERE. The kernel opens a room, lists tools, calls a tool; it has no tool of its own.
+
+Read on in this order: ``call.py`` (one call), ``tools.py`` and ``contracts.py`` (what a tool is), ``context.py`` (what it
+may touch), ``hookspecs.py`` and ``plugins.py`` (how tools come in), ``store/driver.py`` and ``store/transaction.py``
+(where things are kept), ``modes.py``, ``identity.py``. Everything users see lives in ``plugins/``.
+
+A kernel is an object; a process can have many::
+
+    async with Kernel(find_base("."), load()) as kernel:
+        outcome = await kernel.call("masc_status", {}, local_client())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import getpass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from masc_core import call as calls
+from masc_core.call import Call, Outcome, Progress
+from masc_core.clock import Clock, SystemClock
+from masc_core.context import Context
+from masc_core.errors import ToolNotFound
+from masc_core.identity import Bindings, Client, process_binding
+from masc_core.modes import Active, Modes
+from masc_core.plugins import Registry
+from masc_core.records import Room, ROOM_ID, ROOMS
+from masc_core.rooms import Base, OpenRoom, Rooms
+from masc_core.settings import Settings, load_settings
+from masc_core.store.collections import View
+from masc_core.store.transaction import Transaction
+from masc_core.context import Caller
+
+__all__ = ["Kernel", "local_client"]
+
+
+class Kernel:
+    """One serving process: the plugins it loaded and the rooms it has open. Use it as an async context manager."""
+
+    def __init__(
+        self,
+        base: Base,
+        registry: Registry,
+        *,
+        clock: Clock | None = None,
+        settings_of: Callable[[Path], Settings] = load_settings,
+        allow_rooms: Sequence[Path] | None = None,
+        check_results: bool = False,
+    ) -> None:
+        self.registry = registry
+        self.modes = Modes(registry)
+        self.bindings = Bindings()
+        self.stopping = asyncio.Event()
+        self.allow_rooms = allow_rooms
+        self._stack = AsyncExitStack()
+        self.rooms = Rooms(clock or SystemClock(), self.stopping, self._stack, settings_of)
+        self.start_room: OpenRoom = self.rooms.at(base)
+        self.check_results = check_results or self.start_room.settings.server.check_results
+
+    async def __aenter__(self) -> Self:
+        await self.start_room.connect(create=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        await self._stack.aclose()
+
+    async def room_record(self) -> Room | None:
+        """The start room's record, or ``None`` while there is no room."""
+        if not await self.start_room.connect(create=False):
+            return None
+        return await View(ROOMS, Transaction(self.start_room.driver)).find(ROOM_ID)
+
+    async def active(self, client: Client) -> Active:
+        """The mode in force for a client."""
+        if client.selection is not None:
+            return self.modes.resolve(client.selection)
+        return self.modes.resolve(self.modes.stored(await self.room_record()))
+
+    async def list_tools(self, client: Client) -> list[dict[str, Any]]:
+        """The tools/list array for a client. Equal mode and plugins give the same list object; do not change it."""
+        return self.modes.listing((await self.active(client)).categories, client.caller_known)
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], client: Client, progress: Progress | None = None
+    ) -> Outcome:
+        """Run one tool for a client. Modes bind MCP clients only, not local commands.
+
+        Raises :class:`ToolNotFound` for a name that no plugin declares; everything else is in the outcome.
+        """
+        contract = self.registry.contracts.get(name)
+        if contract is None:
+            near = difflib.get_close_matches(name, self.registry.contracts, n=5, cutoff=0.4)
+            raise ToolNotFound(tool=name[:80], suggestions=near)
+        try:
+            active = await self.active(client)
+            if client.transport != "local":
+                self.modes.ensure_enabled(contract, active)
+        except calls.MascError as error:
+            return calls.failure(error)
+        return await calls.run(self, Call(contract, arguments, client, self.bindings, active, progress))
+
+    def context(self, call: Call, room: OpenRoom, record: Room | None, tx: Transaction | None) -> Context:
+        """The context of one call, its caller not yet known."""
+        return Context(
+            caller=Caller(), room=record, settings=room.settings, call=call, open=room, modes=self.modes,
+            registry=self.registry, tx=tx, now=room.clock.now(),
+        )  # fmt: skip
+
+
+def local_client(agent: str | None = None) -> Client:
+    """The client of a local command: the person at the machine, or an agent the person names."""
+    return Client(
+        transport="local",
+        source="local",
+        agent=agent,
+        bindings=(*([f"agent:{agent.lower()}"] if agent else []), process_binding()),
+        person=None if agent else f"human:{getpass.getuser()}",
+    )

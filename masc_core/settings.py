@@ -1,0 +1,156 @@
+"""Settings: command line, environment, ``config.toml``, defaults, first match wins.
+
+An unknown key, an ill-typed or an out-of-range value stops the start and names the nearest known key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import Attribute, field, frozen
+
+from masc_core.errors import StartError
+
+__all__ = ["Settings", "load_settings"]
+
+
+def _between(low: int, high: int) -> Any:
+    def check(_: object, attribute: Attribute[Any], value: int) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{attribute.name} must be {low} to {high}, not {value}")
+
+    return check
+
+
+def _one_of(*values: str) -> Any:
+    def check(_: object, attribute: Attribute[Any], value: str) -> None:
+        if value not in values:
+            raise ValueError(f"{attribute.name} must be one of {', '.join(values)}, not {value!r}")
+
+    return check
+
+
+@frozen
+class StorageSettings:
+    """``[storage]``"""
+
+    type: str = field(default="sqlite", validator=_one_of("sqlite", "memory"))
+    durability: str = field(default="full", validator=_one_of("full", "process"))
+    allow_network_fs: bool = False
+
+
+@frozen
+class LockSettings:
+    """``[locks]``"""
+
+    ttl_seconds: int = field(default=1800, validator=_between(60, 86_400))
+    case_insensitive: bool = sys.platform in {"darwin", "win32"}
+
+
+@frozen
+class HealthSettings:
+    """``[health]``"""
+
+    zombie_seconds: int = field(default=300, validator=_between(60, 86_400))
+
+
+@frozen
+class ServerSettings:
+    """``[server]``"""
+
+    max_body_bytes: int = field(default=2_097_152, validator=_between(65_536, 20_971_520))
+    log_level: str = field(default="info", validator=_one_of("debug", "info", "warning", "error"))
+    check_results: bool = False
+    """Validate every result against its contract; always on in tests."""
+
+
+@frozen
+class Settings:
+    """All settings in force for one room."""
+
+    cluster: str = "default"
+    storage: StorageSettings = StorageSettings()
+    locks: LockSettings = LockSettings()
+    health: HealthSettings = HealthSettings()
+    server: ServerSettings = ServerSettings()
+
+
+_ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "MASC_STORAGE_TYPE": ("storage", "type"),
+    "MASC_LOCK_TIMEOUT_SEC": ("locks", "ttl_seconds"),
+    "MASC_ZOMBIE_THRESHOLD_SEC": ("health", "zombie_seconds"),
+    "MASC_MCP_MAX_BODY_BYTES": ("server", "max_body_bytes"),
+    "MASC_LOG_LEVEL": ("server", "log_level"),
+}
+
+
+def load_settings(base: Path, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the room at ``base``.
+
+    Raises :class:`StartError` naming the file or variable and the nearest known key.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {"cluster": environ.get("MASC_CLUSTER_NAME") or base.name or "default"}
+    config = base / ".masc" / "config.toml"
+    given = _read(config)
+    for variable, (section, key) in _ENVIRONMENT.items():
+        if (text := environ.get(variable)) is not None:
+            _section(given, section)[key] = _from_text(variable, text, section, key)
+    sections = {a.name: a for a in attrs.fields(Settings) if a.name != "cluster"}
+    for name, content in given.items():
+        if name not in sections:
+            raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, sections)}")
+        values[name] = _build(config, name, type(sections[name].default), content)
+    return Settings(**values)
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StartError(message=f"{config} cannot be read: {error}") from error
+
+
+def _section(given: dict[str, Any], name: str) -> dict[str, Any]:
+    section = given.setdefault(name, {})
+    return section if isinstance(section, dict) else {}
+
+
+def _from_text(variable: str, text: str, section: str, key: str) -> Any:
+    kind = attrs.fields_dict(type(getattr(Settings(), section)))[key].type
+    if kind in (str, "str"):
+        return {"fs": "sqlite"}.get(text, text) if variable == "MASC_STORAGE_TYPE" else text
+    try:
+        return int(text)
+    except ValueError:
+        raise StartError(message=f"{variable} must be a whole number, not {text!r}") from None
+
+
+def _build(config: Path, name: str, cls: type, content: object) -> Any:
+    if not isinstance(content, dict):
+        raise StartError(message=f"{config}: {name} must be a section [{name}]")
+    known = attrs.fields_dict(cls)
+    for key, value in content.items():
+        if key not in known:
+            raise StartError(message=f"{config}: unknown setting {name}.{key}{_nearest(key, known)}")
+        wanted = type(known[key].default)
+        if type(value) is not wanted:
+            raise StartError(message=f"{config}: {name}.{key} must be of type {wanted.__name__}, not {value!r}")
+    try:
+        return cls(**content)
+    except ValueError as error:
+        raise StartError(message=f"{config} or environment: {name}.{error}") from error
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

@@ -1,0 +1,77 @@
+"""masc_broadcast: one message for the whole room."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from attrs import field, frozen
+
+from masc_core.context import Context
+from masc_core.errors import InvalidArgument
+from masc_core.records import Mention, Message
+from masc_core.store.transaction import LogPosition
+from masc_core.tools import WORKER, WRITE, tool
+from masc_core.values import Bound
+from masc_core.values import Message as Text
+from masc_plugin_comm.mentions import resolve
+
+__all__ = ["Sent", "compact", "masc_broadcast", "verbose"]
+
+EVERYBODY = "all"
+_ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": "\\n", "\r": "\\r", "\u2028": "\\n", "\u2029": "\\n"})
+
+Reply = Annotated[int, Bound(minimum=1, maximum=2**53)]
+
+
+def compact(message: Message) -> str:
+    """The message as one line ``MSG|from|to|timestamp|content``, with backslash, bar and line breaks escaped."""
+    parts = (message.from_, message.to or EVERYBODY, message.timestamp, message.content)
+    return "|".join(("MSG", *(part.translate(_ESCAPES) for part in parts)))
+
+
+def verbose(message: Message) -> str:
+    """The message as lines ``name: value``; line breaks of the content are escaped, so that each is one line."""
+    content = message.content.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
+    to = message.to or EVERYBODY
+    return f"from: {message.from_}\nto: {to}\ntimestamp: {message.timestamp}\ncontent: {content}"
+
+
+@frozen
+class Sent:
+    """A stored message's number and whom it mentions."""
+
+    seq: LogPosition
+    timestamp: str
+    mentions: list[Mention]
+    unknown_mentions: list[str]
+    redacted: dict[str, int] | None = None
+    _line: str = field(default="", repr=False)
+
+    def masc_text(self) -> str:
+        """The message in the form that was asked for."""
+        return self._line
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="broadcast",
+    examples=({"agent_name": "claude", "message": "@gemini the parser is ready for review"},),
+)
+async def masc_broadcast(
+    ctx: Context, message: Text, format: Literal["compact", "verbose"] = "compact", reply_to: Reply | None = None
+) -> Sent:
+    """Send a message to everyone; @name, @@type and @all mention agents."""
+    if reply_to is not None and reply_to > (await ctx.messages.ends())[1]:
+        raise InvalidArgument(field="reply_to", reason="not_found", expected="must be the seq of a message of this room")
+    mentions = await resolve(ctx, message, ctx.agent)
+    stored = Message(
+        from_=ctx.agent, type="broadcast", content=message, timestamp=ctx.now, mentions=mentions, reply_to=reply_to
+    )
+    return Sent(
+        seq=ctx.messages.append(stored),
+        timestamp=stored.timestamp,
+        mentions=mentions,
+        unknown_mentions=[m.token for m in mentions if m.kind == "unknown"],
+        line=compact(stored) if format == "compact" else verbose(stored),
+    )

@@ -1,0 +1,249 @@
+"""Choosing, creating, joining and leaving a room."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Literal
+
+from attrs import field, frozen
+
+from masc_core import ADMIN, READER, WORKER, WRITE, Bound, CallerUse, Context, Title, tool
+from masc_core.agents import release
+from masc_core.errors import AgentNameRequired, BindingRequired, PathNotAllowed, StorageBusy
+from masc_core.identity import join
+from masc_core.records import UNFINISHED, Agent, Task
+from masc_core.values import AgentType, Capabilities, agent_name
+from masc_plugin_core.board import ensure_work_may_start, transition
+from masc_plugin_core.errors import RoomPaused
+from masc_plugin_core.nicknames import ADJECTIVES, ANIMALS
+from masc_plugin_core.tasks import masc_add_task
+
+__all__ = ["masc_init", "masc_join", "masc_leave", "masc_set_room", "masc_start"]
+
+RoomPath = Annotated[str, Bound(minLength=1, maxLength=500)]
+
+
+@frozen
+class RoomChosen:
+    """Result of masc_set_room."""
+
+    path: str
+    room: str
+    initialised: bool
+
+
+@tool(
+    effect=WRITE,
+    role=ADMIN,
+    idempotent=True,
+    caller=CallerUse.NONE,
+    needs_room=False,
+    creates_room="never",
+    room_argument="path",
+    errors=(BindingRequired, PathNotAllowed),
+    examples=({"path": "."},),
+)
+async def masc_set_room(ctx: Context, path: RoomPath) -> RoomChosen:
+    """Work in another project's room from now on."""
+    return RoomChosen(str(ctx.base), ctx.room.id if ctx.room else "default", ctx.room is not None)
+
+
+@frozen
+class Membership:
+    """An agent's place in the room."""
+
+    agent: str
+    requested_name: str
+    renamed: bool
+    rejoined: bool
+    taken_over: bool
+    agent_type: str
+    session_id: str
+    room: str
+    guide: str
+
+
+@frozen
+class Initialised:
+    """Result of masc_init."""
+
+    created: bool
+    room: str
+    path: str
+    agent: Membership | None = None
+
+
+@tool(
+    effect=WRITE, role=ADMIN, idempotent=True, caller=CallerUse.OPTIONAL, auto_join=False, creates_room="always"
+)
+async def masc_init(ctx: Context) -> Initialised:
+    """Create the room here if it is missing, and join it."""
+    assert ctx.room is not None
+    membership = None
+    if ctx.caller.known and ctx.caller.auth != "local":
+        membership = await _member(ctx, ctx.caller.requested or ctx.agent)
+    return Initialised(ctx.call.room_created, ctx.room.id, ctx.room.path, membership)
+
+
+async def _member(
+    ctx: Context,
+    name: str,
+    capabilities: list[str] | None = None,
+    agent_type: str | None = None,
+    session_id: str | None = None,
+) -> Membership:
+    joined = await join(ctx, name, capabilities=capabilities, agent_type=agent_type, session_id=session_id)
+    agent: Agent = joined.agent
+    guide = "look with masc_status, take work with masc_claim_next, tell others with masc_broadcast, finish with masc_done"
+    if joined.renamed:
+        guide = f"you are {agent.name}: use that name. Then " + guide
+    assert ctx.room is not None
+    return Membership(
+        agent=agent.name,
+        requested_name=agent.requested_name,
+        renamed=joined.renamed,
+        rejoined=joined.rejoined,
+        taken_over=joined.taken_over,
+        agent_type=agent.agent_type,
+        session_id=agent.meta.session_id,
+        room=ctx.room.id,
+        guide=guide,
+    )
+
+
+@tool(
+    effect=WRITE,
+    role=READER,
+    idempotent=True,
+    auto_join=False,
+    caller=CallerUse.OPTIONAL,
+    errors=(AgentNameRequired,),
+)
+async def masc_join(
+    ctx: Context,
+    capabilities: Capabilities | None = None,
+    nickname: bool = False,
+    agent_type: AgentType | None = None,
+    session_id: Annotated[str, Bound(pattern="^[0-9a-f]{8}$")] | None = None,
+    room_secret: Annotated[str, Bound(pattern="^[0-9a-f]{64}$")] | None = None,
+    deliver: Literal["file", "result"] | None = None,
+) -> Membership:
+    """Join the room; the result tells your name."""
+    known = ctx.caller.known and ctx.caller.auth != "local"
+    if not known and not nickname:
+        raise AgentNameRequired(tool="masc_join")
+    name = (ctx.caller.requested or ctx.caller.name) if known else "agent"
+    if nickname:
+        agent_type = agent_type or name.split("-")[0] or name
+        name = await _nickname(ctx, name)
+    if room_secret is not None or deliver is not None:
+        ctx.warn("room_secret_ignored", "auth is off in this room, so room_secret and deliver have no effect")
+    return await _member(ctx, name, capabilities, agent_type, session_id)
+
+
+async def _nickname(ctx: Context, name: str) -> str:
+    """``<name>-<adjective>-<animal>`` that nobody has; the one this client has already."""
+    mine = set(ctx.call.client.bindings)
+    for agent in await ctx.agents.scan("state", "present"):
+        if mine & set(agent.bindings) and agent.name.lower().startswith(f"{name.lower()[:40]}-"):
+            return agent.name
+    pairs = [(adjective, animal) for adjective in ADJECTIVES for animal in ANIMALS]
+    random.shuffle(pairs)
+    for adjective, animal in pairs:
+        suffix = f"-{adjective}-{animal}"
+        candidate = name[: 64 - len(suffix)] + suffix
+        if (await ctx.agents.peek([candidate.lower()]))[0] is None:
+            return agent_name("agent_name", candidate)
+    adjective, animal = pairs[0]
+    suffix = f"-{adjective}-{animal}-{random.randrange(16**4):04x}"
+    return agent_name("agent_name", name[: 64 - len(suffix)] + suffix)
+
+
+@frozen
+class Started:
+    """Result of masc_start."""
+
+    room: str
+    path: str
+    agent: Membership
+    next: str
+    task: Task | None = None
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    auto_join=False,
+    room_argument="path",
+    errors=(BindingRequired, PathNotAllowed, StorageBusy),
+    examples=({"task_title": "Fix login"},),
+)
+async def masc_start(
+    ctx: Context,
+    path: RoomPath | None = None,
+    task_title: Title | None = None,
+    capabilities: Capabilities | None = None,
+) -> Started:
+    """Begin here: join, and with task_title add and claim that task."""
+    assert ctx.room is not None
+    live = await _live_self(ctx)
+    member = await _member(ctx, live or ctx.caller.requested or ctx.agent, capabilities)
+    ctx.act_as(member.agent)
+    task = None
+    if task_title is not None:
+        task = await _own_task(ctx, task_title)
+    step = f"work on {task.id}, then masc_done" if task and task.assignee else "call masc_claim_next"
+    return Started(ctx.room.id, ctx.room.path, member, step, task)
+
+
+async def _live_self(ctx: Context) -> str | None:
+    """The name under which this very client has joined already."""
+    agent = await ctx.agents.find(ctx.agent.lower())
+    mine = agent is not None and set(agent.bindings) & set(ctx.call.client.bindings)
+    return agent.name if agent is not None and mine else None
+
+
+async def _own_task(ctx: Context, title: str) -> Task:
+    """The caller's unfinished task of that title, else a new one, claimed unless the room is paused."""
+    for status in UNFINISHED:
+        for held in await ctx.tasks.scan("assignee", ctx.agent.lower(), status):
+            if held.title == title:
+                return held
+    added = (await masc_add_task(ctx, title)).task
+    try:
+        await ensure_work_may_start(ctx, added)
+    except RoomPaused as paused:
+        ctx.warn("room_paused", str(paused))
+        return added
+    return (await transition(ctx, added.id, "claim")).task
+
+
+@frozen
+class Left:
+    """Result of masc_leave."""
+
+    agent: str
+    tasks_released: list[str] = field(factory=list)
+    tasks_kept: list[str] = field(factory=list)
+    locks_released: list[str] = field(factory=list)
+    portals_closed: list[str] = field(factory=list)
+    worktrees: list[str] = field(factory=list)
+
+
+@tool(effect=WRITE, role=READER, idempotent=True, auto_join=False)
+async def masc_leave(ctx: Context, keep_tasks: bool = False) -> Left:
+    """Leave the room and give back tasks and locks."""
+    agent = await ctx.agents.find(ctx.agent.lower())
+    if agent is None or agent.left_at:
+        ctx.warn("not_joined", f"{ctx.agent} has not joined this room")
+        return Left(ctx.agent)
+    gone = await release(ctx, agent, "leave", keep_tasks)
+    return Left(
+        agent.name,
+        gone.tasks_released,
+        gone.tasks_kept,
+        gone.locks_released,
+        gone.portals_closed,
+        gone.worktrees,
+    )

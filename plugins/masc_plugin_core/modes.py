@@ -1,0 +1,153 @@
+"""The mode's tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from attrs import evolve, field, frozen
+
+from masc_core import READ, READER, WRITE, Bound, CallerUse, Context, tool
+from masc_core.errors import InvalidArgument, ModeFixed, NotInitialised, Unauthorized
+from masc_core.modes import MODES, Active, Selection
+
+__all__ = ["masc_get_config", "masc_switch_mode"]
+
+ModeName = Literal["minimal", "solo", "standard", "parallel", "full", "custom", "inherit"]
+TOKENIZER = "o200k_base"
+
+
+@frozen
+class CategoryInfo:
+    """One installed category; ``tokens`` in this client's form of the list."""
+
+    name: str
+    plugin: str
+    version: str
+    tools: int
+    tokens: int
+    estimated: bool
+    enabled: bool
+
+
+@frozen
+class ModeInfo:
+    """One mode that can be switched to."""
+
+    name: str
+    description: str
+    categories: list[str]
+    tool_count: int
+    tokens: int
+
+
+@frozen
+class Config:
+    """Result of masc_get_config."""
+
+    mode: str
+    mode_source: str
+    mode_description: str
+    enabled_categories: list[str]
+    disabled_categories: list[str]
+    enabled_tool_count: int
+    tool_tokens: int
+    tokenizer: str
+    categories: list[CategoryInfo] = field(factory=list)
+    available_modes: list[ModeInfo] = field(factory=list)
+    plugins_missing: list[str] | None = None
+
+
+@frozen
+class Switched(Config):
+    """Result of masc_switch_mode."""
+
+    previous_mode: str = ""
+    changed: bool = False
+
+
+def _describe(ctx: Context, active: Active) -> Config:
+    modes, known = ctx.modes, ctx.call.client.caller_known
+    infos = []
+    for category in modes.installed:
+        contracts = modes.contracts([category])
+        plugin = ctx.plugin_of(category)
+        infos.append(
+            CategoryInfo(
+                category,
+                plugin.distribution,
+                plugin.version,
+                len(contracts),
+                modes.cost([category], known),
+                True,
+                category in active.categories,
+            )
+        )
+    available = []
+    for mode in MODES.values():
+        shown = modes.resolve(Selection(mode.name)).categories
+        tools = len(modes.contracts(shown))
+        available.append(ModeInfo(mode.name, mode.description, list(shown), tools, modes.cost(shown, known)))
+    name = active.selection.mode
+    return Config(
+        mode=name,
+        mode_source=active.selection.source,
+        mode_description=MODES[name].description if name in MODES else "the categories you chose",
+        enabled_categories=list(active.categories),
+        disabled_categories=[c for c in modes.installed if c not in active.categories],
+        enabled_tool_count=len(modes.contracts(active.categories)),
+        tool_tokens=modes.cost(active.categories, known),
+        tokenizer=TOKENIZER,
+        categories=infos,
+        available_modes=available,
+        plugins_missing=list(active.missing) or None,
+    )
+
+
+@tool(
+    effect=WRITE,
+    role=READER,
+    idempotent=True,
+    caller=CallerUse.NONE,
+    start_room=True,
+    errors=(ModeFixed, Unauthorized),
+    examples=({"mode": "full"},),
+)
+async def masc_switch_mode(
+    ctx: Context,
+    mode: ModeName,
+    categories: Annotated[list[str], Bound(maxItems=64)] | None = None,
+    scope: Literal["agent", "room"] = "room",
+) -> Switched:
+    """Choose which tool categories exist; custom takes categories."""
+    selection = ctx.call.active.selection
+    if selection.fixed:
+        raise ModeFixed(mode=selection.mode, fixed_by=selection.source)
+    if scope == "agent":
+        raise Unauthorized(reason="missing_token")
+    room = ctx.room
+    if room is None:
+        raise NotInitialised(path=str(ctx.base))
+    before = ctx.modes.stored(room)
+    if mode == "inherit" and not categories:
+        wanted, stored = Selection("standard"), evolve(room, mode=None, mode_categories=None)
+    else:
+        if mode == "inherit":
+            raise InvalidArgument(field="categories", reason="conflict", expected="goes with mode custom, not inherit")
+        wanted = ctx.modes.check("custom" if categories else mode, categories or [], "room")
+        stored = evolve(room, mode=wanted.mode, mode_categories=list(wanted.categories) or None)
+    changed = stored != room
+    if changed:
+        ctx.save_room(stored)
+        ctx.event("mode_switched", room.id, old=before.mode, new=wanted.mode, categories=list(wanted.categories))
+    config = _describe(ctx, ctx.modes.resolve(wanted))
+    return Switched(
+        **{a: getattr(config, a) for a in Config.__annotations__}, previous_mode=before.mode, changed=changed
+    )
+
+
+@tool(effect=READ, role=READER, needs_room=False, start_room=True)
+async def masc_get_config(ctx: Context) -> Config:
+    """Show the mode, its categories and what the tool list costs."""
+    return _describe(ctx, ctx.call.active)
+
+

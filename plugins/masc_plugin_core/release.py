@@ -1,0 +1,35 @@
+"""What the board lets go of when an agent leaves or is taken for gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from masc_core import Context, hookimpl
+from masc_core.agents import unfinished_tasks
+from masc_core.clock import parse_time, timestamp
+from masc_core.records import Agent
+from masc_plugin_core.board import line
+
+__all__ = ["masc_agent_released"]
+
+
+@hookimpl
+async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool) -> Mapping[str, list[str]]:
+    """Return the agent's unfinished tasks to the board unless kept, and clear reservations for it."""
+    for reserved in await ctx.tasks.scan("reserved", agent.name.lower()):
+        ctx.tasks.put(evolve(reserved, reserved_for=None, updated_at=ctx.now))
+    held = sorted(await unfinished_tasks(ctx, agent.name), key=lambda t: t.id)
+    if keep_tasks:
+        return {"tasks_kept": [t.id for t in held]}
+    presence = (await ctx.presence.peek([agent.name.lower()]))[0]
+    since = presence.last_seen if presence else timestamp(parse_time(ctx.now))
+    own = ctx.caller.name.lower() == agent.name.lower()
+    text = f"{agent.name} left" if own else f"agent {agent.name} silent since {since}"
+    for task in held:
+        freed = evolve(task, status="todo", assignee=None, claimed_at=None, started_at=None, updated_at=ctx.now)
+        ctx.tasks.put(evolve(freed, log=line(ctx, task, text)))
+        ctx.event("task_released", task.id, previous=task.status, status="todo", assignee=agent.name)
+        await ctx.ask("masc_task_ended", ctx=ctx, task=task)
+    return {"tasks_released": [t.id for t in held]}

@@ -1,0 +1,357 @@
+"""The board's tools."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from attrs import evolve, field, frozen
+
+from masc_core import READ, READER, WORKER, WRITE, AgentName, Bound, CallerUse, Context, Parsed, TaskId, Title, tool
+from masc_core.agents import find_agent
+from masc_core.errors import AgentNotFound
+from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, LogLine, Task, TaskNotFound
+from masc_core.store.collections import View
+from masc_core.values import (
+    Capabilities,
+    Capability,
+    Comment,
+    Description,
+    Limit,
+    Offset,
+    Priority,
+    VersionNumber,
+    file_path,
+    task_id as parse_task_id,
+)
+from masc_plugin_core.board import Action, Skipped, choose_next, ensure_work_may_start, transition, unblocked_by
+from masc_plugin_core.errors import (
+    RoomPaused,
+    TaskAlreadyClaimed,
+    TaskBlocked,
+    TaskInvalidState,
+    TaskNotClaimed,
+    TaskOwnedByOther,
+    TaskReserved,
+    VersionConflict,
+)
+
+__all__ = [
+    "masc_add_task",
+    "masc_archive_view",
+    "masc_claim",
+    "masc_claim_next",
+    "masc_done",
+    "masc_tasks",
+    "masc_transition",
+    "masc_update_priority",
+]
+
+
+def _paths(field_name: str, value: list[str]) -> list[str]:
+    return list(dict.fromkeys(file_path(f"{field_name}.{i}", path) for i, path in enumerate(value)))
+
+
+def _task_ids(field_name: str, value: list[str]) -> list[str]:
+    return list(dict.fromkeys(parse_task_id(f"{field_name}.{i}", item) for i, item in enumerate(value)))
+
+
+Paths = Annotated[list[str], Parsed(_paths)]
+Dependencies = Annotated[list[str], Bound(maxItems=50), Parsed(_task_ids)]
+TaskIds = Annotated[list[str], Parsed(_task_ids)]
+Status = Literal["recent", "open", "all", "todo", "claimed", "in_progress", "done", "cancelled"]
+
+
+@frozen
+class Added:
+    """Result of masc_add_task."""
+
+    task: Task
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    caller=CallerUse.OPTIONAL,
+    errors=(TaskNotFound, AgentNotFound),
+    examples=({"title": "Fix login", "priority": 2},),
+)
+async def masc_add_task(
+    ctx: Context,
+    title: Title,
+    priority: Priority = 3,
+    description: Description = "",
+    files: Paths | None = None,
+    depends_on: Dependencies | None = None,
+    capabilities: Capabilities | None = None,
+    assignee: AgentName | None = None,
+) -> Added:
+    """Put a task on the board."""
+    for dependency in depends_on or []:
+        await _ensure_exists(ctx, dependency)
+    reserved = (await find_agent(ctx, assignee)).name if assignee else None
+    number = await ctx.next_number("task")
+    task = await ctx.tasks.add(
+        Task(
+            id=f"task-{number:03d}",
+            title=title,
+            description=description,
+            priority=priority,
+            status="todo",
+            created_by=ctx.actor,
+            created_at=ctx.now,
+            updated_at=ctx.now,
+            files=files or [],
+            depends_on=depends_on or [],
+            capabilities=capabilities or [],
+            reserved_for=reserved,
+        )
+    )
+    ctx.event("task_added", task.id, priority=priority, reserved_for=reserved or "")
+    ctx.system_message(f"{task.id} added by {ctx.actor} p{priority}: {title}")
+    if reserved:
+        ctx.system_message(f"{task.id} is reserved for {reserved}: {title}", to=reserved)
+    return Added(task)
+
+
+async def _ensure_exists(ctx: Context, task_id: str) -> None:
+    if (await ctx.tasks.peek([task_id]))[0] is None:
+        if (await ctx.collection(ARCHIVE).peek([f"task:{task_id}"]))[0] is None:
+            raise TaskNotFound(task_id=task_id)
+
+
+@frozen
+class Listed:
+    """Result of masc_tasks; tasks without their log."""
+
+    tasks: list[Task]
+    count: int
+    total: int
+    more: bool
+
+
+@tool(effect=READ, role=READER)
+async def masc_tasks(
+    ctx: Context, status: Status = "recent", assignee: AgentName | None = None, limit: Limit = 50, offset: Offset = 0
+) -> Listed:
+    """List tasks by priority."""
+    statuses = {"all": (*UNFINISHED, *FINISHED), "open": UNFINISHED, "recent": UNFINISHED}.get(status, (status,))
+    recent = status == "recent"
+    if assignee is not None:
+        found = [t for s in statuses for t in await ctx.tasks.scan("assignee", assignee.lower(), s)]
+        if recent:
+            found += [t for t in await _recently_finished(ctx) if (t.assignee or "").lower() == assignee.lower()]
+        total = len(found)
+    else:
+        found = [t for s in statuses for t in await ctx.tasks.scan("status", s, limit=offset + limit)]
+        counts = await ctx.tasks.count("status")
+        total = sum(counts.get(s, 0) for s in statuses)
+        if recent:
+            finished = await _recently_finished(ctx)
+            found += finished
+            total += len(finished)
+    found.sort(key=lambda t: (t.priority, t.created_at, t.id))
+    page = [evolve(t, log=[]) for t in found[offset : offset + limit]]
+    return Listed(page, len(page), total, offset + len(page) < total)
+
+
+async def _recently_finished(ctx: Context) -> list[Task]:
+    return await ctx.tasks.scan("finished", low=ctx.after(-86_400))
+
+
+@frozen
+class Claimed:
+    """Result of masc_claim."""
+
+    task: Task
+    changed: bool
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    idempotent=True,
+    errors=(TaskNotFound, TaskAlreadyClaimed, TaskReserved, TaskBlocked, TaskInvalidState, VersionConflict, RoomPaused),
+    examples=({"task_id": "task-001"},),
+)
+async def masc_claim(ctx: Context, task_id: TaskId, expected_version: VersionNumber | None = None) -> Claimed:
+    """Claim a task before working on it, so that nobody else takes it."""
+    done = await transition(ctx, task_id, "claim", expected_version=expected_version)
+    return Claimed(done.task, done.changed)
+
+
+@frozen
+class Next:
+    """Result of masc_claim_next."""
+
+    changed: bool
+    skipped: Skipped
+    task: Task | None = None
+
+
+@tool(effect=WRITE, role=WORKER, limit="task_ops", errors=(RoomPaused,))
+async def masc_claim_next(
+    ctx: Context, exclude_task_ids: TaskIds | None = None, capability: Capability | None = None
+) -> Next:
+    """Claim the most urgent task you can do."""
+    await ensure_work_may_start(ctx, None)
+    agent = await ctx.agents.find(ctx.agent.lower())
+    own = agent.capabilities if agent else []
+    chosen, skipped = await choose_next(ctx, own, exclude_task_ids or [], capability)
+    if chosen is None:
+        return Next(False, skipped)
+    return Next(True, skipped, (await transition(ctx, chosen.id, "claim")).task)
+
+
+@frozen
+class Transitioned:
+    """Result of masc_transition."""
+
+    task: Task
+    previous_status: str
+    changed: bool
+    locks_released: list[str]
+
+
+_ROW_ERRORS = (
+    TaskNotFound,
+    TaskAlreadyClaimed,
+    TaskReserved,
+    TaskBlocked,
+    TaskNotClaimed,
+    TaskOwnedByOther,
+    TaskInvalidState,
+    VersionConflict,
+    RoomPaused,
+)
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    idempotent=True,
+    errors=_ROW_ERRORS,
+    examples=({"task_id": "task-001", "action": "start"},),
+)
+async def masc_transition(
+    ctx: Context,
+    task_id: TaskId,
+    action: Action,
+    expected_version: VersionNumber | None = None,
+    notes: Description | None = None,
+    reason: Comment | None = None,
+) -> Transitioned:
+    """Move a task: claim, start, done, cancel or release it."""
+    done = await transition(ctx, task_id, action, expected_version=expected_version, notes=notes, reason=reason)
+    return Transitioned(done.task, done.previous_status, done.changed, done.locks_released)
+
+
+@frozen
+class Done:
+    """Result of masc_done."""
+
+    task: Task
+    previous_status: str
+    changed: bool
+    locks_released: list[str]
+    unblocked: list[str]
+    next: str
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    idempotent=True,
+    auto_join=False,
+    errors=(TaskNotFound, TaskNotClaimed, TaskOwnedByOther, TaskInvalidState, VersionConflict),
+    examples=({"task_id": "task-001", "notes": "fixed in abc123"},),
+)
+async def masc_done(
+    ctx: Context, task_id: TaskId, notes: Description | None = None, expected_version: VersionNumber | None = None
+) -> Done:
+    """Finish your task; names the tasks this unblocks."""
+    done = await transition(ctx, task_id, "done", expected_version=expected_version, notes=notes)
+    unblocked = await unblocked_by(ctx, done.task)
+    return Done(
+        done.task, done.previous_status, done.changed, done.locks_released, unblocked, "call masc_claim_next for more work"
+    )
+
+
+@frozen
+class Reprioritised:
+    """Result of masc_update_priority."""
+
+    task: Task
+    old_priority: int
+    new_priority: int
+    changed: bool
+
+
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    idempotent=True,
+    auto_join=False,
+    caller=CallerUse.OPTIONAL,
+    errors=(TaskNotFound, TaskInvalidState),
+    examples=({"task_id": "task-001", "priority": 1},),
+)
+async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority) -> Reprioritised:
+    """Change an unfinished task's priority; 1 is highest."""
+    task = await ctx.tasks.get(task_id)
+    if task.status in FINISHED:
+        raise TaskInvalidState(task_id=task_id, status=task.status, action="prioritise", allowed=[])
+    if task.priority == priority:
+        return Reprioritised(task, priority, priority, changed=False)
+    said = LogLine(ctx.now, ctx.actor, f"priority {task.priority} to {priority}")
+    stored = ctx.tasks.put(evolve(task, priority=priority, updated_at=ctx.now, log=[*task.log, said][-50:]))
+    ctx.event("task_priority", task_id, old=task.priority, new=priority)
+    return Reprioritised(stored, task.priority, priority, changed=True)
+
+
+@frozen
+class ArchivedTask:
+    """One line of the archive."""
+
+    id: str
+    title: str
+    status: str
+    archived_at: str
+    assignee: str | None = None
+
+
+@frozen
+class ArchiveView:
+    """Result of masc_archive_view."""
+
+    tasks: list[ArchivedTask] = field(factory=list)
+    count: int = 0
+    total: int = 0
+
+
+@tool(effect=READ, role=READER)
+async def masc_archive_view(
+    ctx: Context, limit: Limit = 20, query: Annotated[str, Bound(minLength=1, maxLength=200)] | None = None
+) -> ArchiveView:
+    """List or search archived tasks, newest first."""
+    archive = View(ARCHIVE, ctx.tx)
+    if query is None:
+        records = await archive.scan("kind", "task", limit=limit, reverse=True)
+        total = (await archive.count("kind")).get("task", 0)
+    else:
+        wanted = query.casefold()
+        records = [
+            r
+            for r in await archive.scan("kind", "task", reverse=True)
+            if any(wanted in str(r.record.get(k, "")).casefold() for k in ("id", "title", "description", "notes"))
+        ]
+        total = len(records)
+    shown = [
+        ArchivedTask(r.id, r.record["title"], r.record["status"], r.archived_at, r.record.get("assignee"))
+        for r in records[:limit]
+    ]
+    return ArchiveView(shown, len(shown), total)
