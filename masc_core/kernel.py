@@ -24,17 +24,17 @@ from typing import Any, Self
 from masc_core import call as calls
 from masc_core.call import Call, Outcome, Progress
 from masc_core.clock import Clock, SystemClock
-from masc_core.context import Context
+from masc_core.context import Caller, Context
 from masc_core.errors import ToolNotFound
 from masc_core.identity import Bindings, Client, process_binding
 from masc_core.modes import Active, Modes
 from masc_core.plugins import Registry
-from masc_core.records import Room, ROOM_ID, ROOMS
+from masc_core.records import ROOM_ID, ROOMS, Room
 from masc_core.rooms import Base, OpenRoom, Rooms
 from masc_core.settings import Settings, load_settings
 from masc_core.store.collections import View
 from masc_core.store.transaction import Transaction
-from masc_core.context import Caller
+from masc_core.sweep import sweep_forever
 
 __all__ = ["Kernel", "local_client"]
 
@@ -106,6 +106,10 @@ class Kernel:
         except calls.MascError as error:
             return calls.failure(error)
         return await calls.run(self, Call(contract, arguments, client, self.bindings, active, progress))
+
+    async def sweep_forever(self) -> None:
+        """Do what is due by time, every 60 s; one of the processes that share a room does it for all."""
+        await sweep_forever(self)
 
     def context(self, call: Call, room: OpenRoom, record: Room | None, tx: Transaction | None) -> Context:
         """The context of one call, its caller not yet known."""

@@ -76,5 +76,7 @@ def _parse(entry: str) -> tuple[str, int | None]:
     found = _ALLOWED.fullmatch(entry.lower())
     port = int(found["port"]) if found and found["port"] else None
     if found is None or (port is not None and port > 65535):
-        raise StartError(message=f"allowed host {entry!r} is not of the form host or host:port; leave scheme and path out")
+        raise StartError(
+            message=f"allowed host {entry!r} is not of the form host or host:port; leave scheme and path out"
+        )
     return found["name"], port

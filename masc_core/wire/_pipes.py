@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-__all__ = ["Lines", "Sink", "TOO_LONG", "open_sink", "open_source", "own_standard_streams"]
+__all__ = ["TOO_LONG", "Lines", "Sink", "open_sink", "open_source", "own_standard_streams"]
 
 _CHUNK = 65_536
 
@@ -189,7 +189,8 @@ class _PipeSink:
 
     def close(self) -> None:
         # Everything was written already, or never will be.
-        self._transport.abort()
+        if not self._transport.is_closing():
+            self._transport.abort()
 
 
 class _FileSink:

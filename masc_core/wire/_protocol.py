@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
@@ -54,8 +55,13 @@ class _Limits:
 def protocol_class(options: HttpOptions) -> type[asyncio.Protocol]:
     """The protocol for one server: httptools where it is installed, else h11."""
     limits = _Limits(options)
-    base: Any = _h11(limits) if importlib.util.find_spec("httptools") is None else _httptools(limits)
+    base: Any = _httptools(limits) if has_httptools() else _h11()
     return type("Bounded", (base,), {"limits": limits})
+
+
+def has_httptools() -> bool:
+    """Whether the faster parser is installed."""
+    return importlib.util.find_spec("httptools") is not None
 
 
 class _Patience:
@@ -68,6 +74,7 @@ class _Patience:
     loop: asyncio.AbstractEventLoop
     _timer: asyncio.TimerHandle | None = None
     _lost: bool = False
+    _lingering: bool = False
     _received: int = 0
     _callback: Callable[[], None] | None = None
 
@@ -95,18 +102,23 @@ class _Patience:
             if self._received > self.limits.options.max_body:
                 self.transport.close()
             return
+        if self._lingering:
+            self.calm()
         if self._received > self.limits.options.max_headers:
             self.drop(b"431 Request Header Fields Too Large")
         elif self._timer is None:
             self._await_headers()
 
     def running(self) -> bool:
+        """A request is being answered."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def discarding(self) -> bool:
+        """The request has been answered although its body has not ended; each parser knows that in its own way."""
         return False
 
     def ended(self) -> None:
+        """The connection is gone."""
         self._lost = True
         self.limits.open -= 1
         self.calm()
@@ -115,14 +127,17 @@ class _Patience:
 
     def calm(self) -> None:
         """Stop the clock."""
+        self._lingering = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self.limits.waiting.pop(self, None)
 
     def linger(self) -> None:
-        """Close in a moment, whatever else the client sends."""
+        """Close in a moment, unless the body that nobody reads ends before."""
         self.calm()
+        self._lingering = True
+        self._received = 0
         self._timer = self.loop.call_later(_LINGER, self.transport.close)
 
     def drop(self, status: bytes) -> None:
@@ -170,7 +185,7 @@ class _Patience:
 def _httptools(limits: _Limits) -> type[Any]:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    class Bounded(_Patience, HttpToolsProtocol):  # type: ignore[misc]
+    class Bounded(_Patience, HttpToolsProtocol):
         _complete: bool = True
         _size: int = 0
 
@@ -206,36 +221,48 @@ def _httptools(limits: _Limits) -> type[Any]:
 
         def on_message_complete(self) -> None:
             self._complete = True
-            if self._timer is not None and not self.running():
-                self.calm()
             super().on_message_complete()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if not self._complete:
-                self._received = 0
+            if self.discarding():
                 self.linger()
 
         def discarding(self) -> bool:
-            return not self._complete and self.cycle is not None and self.cycle.scope is self.scope
+            # Once the next request begins, the incomplete one is another than the answered one.
+            answered = self.cycle is not None and self.cycle.response_complete
+            return answered and not self._complete and self.cycle.scope is self.scope
 
     return Bounded
 
 
-def _h11(limits: _Limits) -> type[Any]:
-    class Bounded(_Patience, H11Protocol):  # type: ignore[misc]
+def _h11() -> type[Any]:
+    class Bounded(_Patience, H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self.begun()
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            self._introduce()
             self.heard(len(data))
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.ended()
             super().connection_lost(exc)
 
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._introduce()
+            if self.discarding():
+                self.linger()
+
+        def discarding(self) -> bool:
+            return not self.running() and self.conn.their_state is h11.SEND_BODY
+
+        def _introduce(self) -> None:
+            # The task that serves a new request has been created, but it has not run yet.
+            if self.running():
+                self.cycle.scope.setdefault(CONNECTION, self)
+
     return Bounded
-
-

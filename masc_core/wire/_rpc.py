@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import mcp_types as types
 import orjson
@@ -57,5 +57,5 @@ def _id_of(value: Any) -> str | int | None:
     return found if isinstance(found, str) or -(2**53) < found < 2**53 else None
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: Any) -> TypeGuard[str | int]:
     return isinstance(value, str | int) and not isinstance(value, bool)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -20,10 +19,9 @@ from starlette.routing import BaseRoute
 from masc_core.errors import StartError
 from masc_core.wire._app import DELIVERED, EndpointCheck, Health, McpApp
 from masc_core.wire._protocol import protocol_class
+from masc_core.wire._signals import told_to_stop
 
 __all__ = ["DELIVERED", "HttpOptions", "McpApp", "build_app", "serve_http"]
-
-_log = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +93,12 @@ async def serve_http(
     """
     listener = _listen(options)
     server = _Server(_config(app, options), lambda: ready(_url(listener)), stopping)
-    with _signals(server, stopping):
+
+    def told() -> None:
+        server.force_exit = stopping.is_set()
+        stopping.set()
+
+    with told_to_stop(told):
         async with _closing_streams(app, stopping):
             try:
                 await server.serve(sockets=[listener])
@@ -159,27 +162,6 @@ async def _closing_streams(app: McpApp, stopping: asyncio.Event) -> AsyncIterato
         yield
     finally:
         task.cancel()
-
-
-@contextlib.contextmanager
-def _signals(server: _Server, stopping: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-
-    def heard() -> None:
-        server.force_exit = stopping.is_set()
-        stopping.set()
-
-    installed = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Not on Windows and not outside the main thread: there the caller sets the event.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, heard)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)
 
 
 def _listen(options: HttpOptions) -> socket.socket:

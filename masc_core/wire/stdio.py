@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final, Self
 
 import anyio
@@ -20,6 +19,7 @@ from masc_core.errors import PayloadTooLarge
 from masc_core.wire._parent import parent_gone
 from masc_core.wire._pipes import TOO_LONG, Lines, Sink, open_sink, open_source, own_standard_streams
 from masc_core.wire._rpc import dump, parse, rpc_error
+from masc_core.wire._signals import told_to_stop
 
 __all__ = ["Deliveries", "serve_stdio"]
 
@@ -28,8 +28,6 @@ _DRAIN: Final = 1.0
 
 _GRACE: Final = 3.0
 """Seconds a handler may then resist its cancellation; the promise is 5 for the whole process."""
-
-_log = logging.getLogger(__name__)
 
 Callback = Callable[[], Awaitable[None]]
 Id = str | int
@@ -64,13 +62,15 @@ async def serve_stdio(
     max_line: int = 2_097_152,
     deliveries: Deliveries | None = None,
     stopping: asyncio.Event | None = None,
+    stop_timeout: float = 30.0,
     initialization: InitializationOptions | None = None,
     exit_process: Callable[[int], object] = os._exit,
 ) -> None:
     """Serve one client on standard input and output until it leaves, its process ends, or ``stopping`` is set.
 
-    ``max_line`` is in bytes. ``stopping`` is set on the way out, so that blocking handlers return. Handlers still
-    running then are cancelled; if one resists for three seconds the process ends by ``exit_process(1)``, since a client
+    ``max_line`` is in bytes. ``stopping`` is also set by SIGTERM, SIGINT and the end of input, so that blocking handlers
+    return. Requests that run have ``stop_timeout`` seconds then, or one second if the client has gone; handlers still
+    running after that are cancelled; if one resists for three seconds the process ends by ``exit_process(1)``, since a client
     that is gone must not leave a server behind.
     """
     stopping = stopping or asyncio.Event()
@@ -81,17 +81,24 @@ async def serve_stdio(
         wire = _Wire(Lines(source, max_line), sink, waiting, max_line, stopping)
         options = initialization or server.create_initialization_options()
         try:
-            await _until_over(server.run(_Incoming(wire), _Outgoing(wire), options), wire, stopping, exit_process)
+            with told_to_stop(stopping.set):
+                run = server.run(_Incoming(wire), _Outgoing(wire), options)
+                await _until_over(run, wire, wire.told(stopping, stop_timeout), stopping, exit_process)
         finally:
             close_source()
             sink.close()
 
 
 async def _until_over(
-    run: Awaitable[None], wire: _Wire, stopping: asyncio.Event, exit_process: Callable[[int], object]
+    run: Coroutine[Any, Any, None],
+    wire: _Wire,
+    told: Coroutine[Any, Any, None],
+    stopping: asyncio.Event,
+    exit_process: Callable[[int], object],
 ) -> None:
-    serving = asyncio.ensure_future(run)
-    reasons = [asyncio.create_task(reason) for reason in (wire.over.wait(), parent_gone(), wire.told(stopping))]
+    serving = asyncio.create_task(run)
+    reasons: list[asyncio.Task[Any]] = [asyncio.create_task(reason) for reason in (told, parent_gone())]
+    reasons.append(asyncio.create_task(wire.over.wait()))
     try:
         await asyncio.wait([serving, *reasons], return_when=asyncio.FIRST_COMPLETED)
         stopping.set()
@@ -140,7 +147,8 @@ class _Wire:
         while not self.over.is_set():
             line = await self._lines.next()
             if line is None:
-                await self._drain()
+                self._ended = True
+                await self._drain(_DRAIN)
             elif line is TOO_LONG:
                 await self.write(self._too_long())
             elif isinstance(line, bytes) and line.strip():
@@ -173,23 +181,24 @@ class _Wire:
             self.end()
         return not self.over.is_set()
 
-    async def told(self, stopping: asyncio.Event) -> None:
-        """Return when somebody else wants the service to stop; the end of input has its own way out."""
+    async def told(self, stopping: asyncio.Event, timeout: float) -> None:
+        """Return when the service is told to stop and what runs has been answered, or has had ``timeout`` seconds."""
         await stopping.wait()
         if self._ended:
-            await self.over.wait()
+            await self.over.wait()  # the end of input has its own, shorter time
+        else:
+            await self._drain(timeout)
 
     def end(self) -> None:
         """The client is gone."""
         self.over.set()
         self._answered.set()
 
-    async def _drain(self) -> None:
+    async def _drain(self, timeout: float) -> None:
         # Whoever pipes requests in and closes the pipe still expects the answers.
-        self._ended = True
         self._stopping.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN):
+            async with asyncio.timeout(timeout):
                 while self._unanswered and not self.over.is_set():
                     self._answered.clear()
                     await self._answered.wait()

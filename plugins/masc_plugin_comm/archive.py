@@ -31,7 +31,10 @@ async def archive_old(ctx: Context, before: str, dry_run: bool) -> Mapping[str, 
     locks = len(await expired_locks(ctx, room)) if dry_run else await drop_expired(ctx, room)
     unfinished = await _unfinished_ids(ctx)
     messages = await _old(
-        ctx.messages, lambda m: m.timestamp < before, lambda m: unfinished.isdisjoint(_TASK_ID.findall(m.content)), room - locks
+        ctx.messages,
+        lambda m: m.timestamp < before,
+        lambda m: unfinished.isdisjoint(_TASK_ID.findall(m.content)),
+        room - locks,
     )
     messages = messages if dry_run else _within_size(messages)
     events = await _old(ctx.log(EVENTS), lambda e: e.at < before, lambda _: True, room - locks - len(messages))
@@ -76,9 +79,7 @@ def _within_size(messages: Sequence[Message]) -> list[Message]:
 
 async def _archive(ctx: Context, kind: str, entries: Sequence[Message] | Sequence[Event]) -> None:
     archive = ctx.collection(ARCHIVE)
-    records = [
-        Archived(kind=kind, id=str(entry.seq), archived_at=ctx.now, record=_plain(entry)) for entry in entries
-    ]
+    records = [Archived(kind=kind, id=str(entry.seq), archived_at=ctx.now, record=_plain(entry)) for entry in entries]
     # Looked up together: they must be known to be missing before they are written.
     await archive.peek([f"{kind}:{record.id}" for record in records])
     for record in records:

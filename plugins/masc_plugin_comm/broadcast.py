@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from attrs import field, frozen
+from attrs import define, field
 
 from masc_core.context import Context
 from masc_core.errors import InvalidArgument
@@ -36,7 +37,7 @@ def verbose(message: Message) -> str:
     return f"from: {message.from_}\nto: {to}\ntimestamp: {message.timestamp}\ncontent: {content}"
 
 
-@frozen
+@define
 class Sent:
     """A stored message's number and whom it mentions."""
 
@@ -45,11 +46,20 @@ class Sent:
     mentions: list[Mention]
     unknown_mentions: list[str]
     redacted: dict[str, int] | None = None
-    _line: str = field(default="", repr=False)
+    _text: str = field(default="", init=False, repr=False)
+    """No part of the result: what is not set on creation is not sent."""
 
-    def masc_text(self) -> str:
+    @classmethod
+    def of(cls, seq: LogPosition, message: Message, format: str) -> Sent:
+        """The result for a message just stored."""
+        unknown = [m.token for m in message.mentions if m.kind == "unknown"]
+        sent = cls(seq, message.timestamp, message.mentions, unknown)
+        sent._text = compact(message) if format == "compact" else verbose(message)
+        return sent
+
+    def masc_text(self, structured: Mapping[str, Any]) -> str:
         """The message in the form that was asked for."""
-        return self._line
+        return self._text
 
 
 @tool(
@@ -63,15 +73,15 @@ async def masc_broadcast(
 ) -> Sent:
     """Send a message to everyone; @name, @@type and @all mention agents."""
     if reply_to is not None and reply_to > (await ctx.messages.ends())[1]:
-        raise InvalidArgument(field="reply_to", reason="not_found", expected="must be the seq of a message of this room")
-    mentions = await resolve(ctx, message, ctx.agent)
+        raise InvalidArgument(
+            field="reply_to", reason="not_found", expected="must be the seq of a message of this room"
+        )
     stored = Message(
-        from_=ctx.agent, type="broadcast", content=message, timestamp=ctx.now, mentions=mentions, reply_to=reply_to
+        from_=ctx.agent,
+        type="broadcast",
+        content=message,
+        timestamp=ctx.now,
+        mentions=await resolve(ctx, message, ctx.agent),
+        reply_to=reply_to,
     )
-    return Sent(
-        seq=ctx.messages.append(stored),
-        timestamp=stored.timestamp,
-        mentions=mentions,
-        unknown_mentions=[m.token for m in mentions if m.kind == "unknown"],
-        line=compact(stored) if format == "compact" else verbose(stored),
-    )
+    return Sent.of(ctx.messages.append(stored), stored, format)

@@ -22,6 +22,7 @@ PROGRESS_SECONDS = 15.0
 MARK_SECONDS = 60.0
 """How far ahead an agent is marked as listening; after a crash it counts as listening for that long."""
 MARK_MARGIN = 5.0
+EARLY_SECONDS = 0.5
 
 Timeout = Annotated[int, Bound(minimum=1, maximum=300)]
 
@@ -154,10 +155,11 @@ class _Waiting:
             while not look.anything and (left := self.deadline - self.ctx.clock.monotonic()) > 0:
                 await self._mark()
                 seconds = min(left, PROGRESS_SECONDS)
+                due = self.ctx.clock.monotonic() + seconds
                 if await self.ctx.wait_for({"messages": look.last_message, "events": look.last_event}, seconds):
                     look = await _look(self.ctx, look.position, self.include_system)
-                elif self.ctx.call.stopping:
-                    break
+                elif self.ctx.clock.monotonic() < due - EARLY_SECONDS:
+                    break  # nothing came and the time is not over: the server stops
                 else:
                     await self._progress()
             return look

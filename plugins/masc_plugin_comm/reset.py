@@ -37,8 +37,12 @@ async def masc_reset(ctx: Context, confirm: bool = False, confirm_code: ConfirmC
     """Export, then remove all tasks, messages, agents and locks; asks for confirmation."""
     if not confirm:
         raise ConfirmRequired(action="masc_reset", effect=await ctx.transact(_effect))
-    removed, export_path = await ctx.reset_room()
+    removed, export_path = await ctx.transact(_empty)
     return WasReset(removed, export_path)
+
+
+async def _empty(work: Context) -> tuple[dict[str, int], str]:
+    return await work.reset_room()
 
 
 async def _effect(work: Context) -> str:

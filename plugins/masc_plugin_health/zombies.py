@@ -32,9 +32,7 @@ class Cleanup:
     count: int
 
 
-@tool(
-    effect=DESTRUCTIVE, role=WORKER, idempotent=True, caller=CallerUse.NONE, auto_join=False, transactional=False
-)
+@tool(effect=DESTRUCTIVE, role=WORKER, idempotent=True, caller=CallerUse.NONE, auto_join=False, transactional=False)
 async def masc_cleanup_zombies(ctx: Context) -> Cleanup:
     """Release what silent agents hold; worktrees stay."""
     cleaned = await clean_all(ctx)

@@ -113,7 +113,7 @@ async def _reconnection(ctx: Context, params: types.CallToolRequestParams) -> ty
 async def _missing_capability(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
     capabilities = ctx.session.client_capabilities
     if capabilities is None or capabilities.sampling is None:
-        data = {"requiredCapabilities": {"sampling": {}}}
+        data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
         raise MCPError(-32021, "this tool needs the client capability sampling", data)
     return text("sampling is declared")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 
 from wire_support import Echo
@@ -17,16 +16,20 @@ async def main(trick: str) -> None:
     echo.deliveries = Deliveries()
     if trick == "stubborn":
         echo._wait = _stubborn  # type: ignore[method-assign]
-    if trick == "noisy":
-        print("stray print")
-        subprocess.run(["echo", "stray child"], check=True)
-    watch = asyncio.create_task(_report(echo))
-    print_later = asyncio.get_running_loop().call_soon(print, "stray print while serving")
-    await serve_stdio(echo.server, max_line=10_000, deliveries=echo.deliveries)
-    print_later.cancel()
-    watch.cancel()
+    stopping = asyncio.Event()
+    watches = [asyncio.create_task(_report(echo)), asyncio.create_task(_release(echo, stopping, trick))]
+    asyncio.get_running_loop().call_soon(print, "stray print while serving")
+    await serve_stdio(echo.server, max_line=10_000, deliveries=echo.deliveries, stopping=stopping)
+    for watch in watches:
+        watch.cancel()
     if echo.cancelled.is_set():
         os.write(2, b"CANCELLED\n")
+
+
+async def _release(echo: Echo, stopping: asyncio.Event, trick: str) -> None:
+    await stopping.wait()
+    if trick == "release":
+        echo.release.set()
 
 
 async def _report(echo: Echo) -> None:

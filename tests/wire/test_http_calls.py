@@ -9,7 +9,7 @@ import pytest
 from mcp.client.client import Client as SdkClient
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from wire_support import BOUND, LEGACY, MODERN, Client, call, connected, envelope, initialize, serving, soon
+from wire_support import BOUND, LEGACY, MODERN, call, connected, envelope, initialize, serving, soon
 
 both_eras = pytest.mark.parametrize("modern", [True, False], ids=["stateless", "handshake"])
 
@@ -17,7 +17,7 @@ both_eras = pytest.mark.parametrize("modern", [True, False], ids=["stateless", "
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_the_sdk_client_can_list_and_call(mode: str) -> None:
     """The official client works in both eras, and ``auto`` finds the stateless one."""
-    async with serving() as running, SdkClient(running.url, mode=mode) as client:  # type: ignore[arg-type]
+    async with serving() as running, SdkClient(running.url, mode=mode) as client:
         assert client.protocol_version == (MODERN if mode == "auto" else LEGACY)
         assert "echo" in [tool.name for tool in (await client.list_tools()).tools]
         result = await client.call_tool("echo", {"text": "hello"})

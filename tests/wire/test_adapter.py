@@ -1,0 +1,128 @@
+"""The kernel over real HTTP with the official client, in both protocol eras."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client.client import Client
+from mcp.shared.exceptions import MCPError
+
+from masc_core.clock import SystemClock
+from masc_core.testing.app import MascApp, masc_app
+from masc_core.wire.http import HttpOptions, build_app, serve_http
+from masc_core.wire.mcp import INSTRUCTIONS, Adapter
+
+BOUND = 5.0
+eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
+
+
+@contextlib.asynccontextmanager
+async def serving(app: MascApp) -> AsyncIterator[str]:
+    """The room of ``app`` at a free port; gives the URL of /mcp."""
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    options = HttpOptions(port=0, stop_timeout=1.0)
+    async with Adapter(app.kernel, transport="http") as adapter:
+        asgi = build_app(adapter.server, options, health=adapter.health, endpoint_check=adapter.check_query)
+        stopping = asyncio.Event()
+        task = asyncio.create_task(serve_http(asgi, options, ready=ready.set_result, stopping=stopping))
+        try:
+            async with asyncio.timeout(BOUND):
+                yield await ready + "/mcp"
+        finally:
+            stopping.set()
+            await task
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[MascApp]:
+    """A room on SQLite with the machine's clock."""
+    async with masc_app(tmp_path, backend="sqlite", clock=SystemClock()) as made:
+        yield made
+
+
+def facts(result: Any) -> dict[str, Any]:
+    """The structured part of a tool result."""
+    content: dict[str, Any] = result.structured_content
+    return content
+
+
+@eras
+async def test_the_first_minute_of_an_agent(app: MascApp, mode: Any) -> None:
+    async with serving(app) as url, Client(f"{url}?agent=claude", mode=mode) as client:
+        assert facts(await client.call_tool("masc_join", {}))["agent"] == "claude"
+        assert facts(await client.call_tool("masc_add_task", {"title": "Fix login"}))["task"]["id"] == "task-001"
+        claimed = await client.call_tool("masc_claim", {"task_id": "task-001"})
+        assert facts(claimed)["task"]["assignee"] == "claude"
+        assert "task-001" in claimed.content[0].text  # type: ignore[union-attr]
+        assert facts(await client.call_tool("masc_done", {"task_id": "task-001"}))["changed"] is True
+
+
+@eras
+async def test_a_refusal_is_a_tool_result_with_its_code(app: MascApp, mode: Any) -> None:
+    async with serving(app) as url, Client(url, mode=mode) as client:
+        refused = await client.call_tool("masc_claim", {"task_id": "task-001"})
+        assert refused.is_error
+        assert facts(refused)["error"]["code"] == "agent_name_required"
+
+
+@eras
+async def test_an_unknown_tool_is_a_protocol_error(app: MascApp, mode: Any) -> None:
+    async with serving(app) as url, Client(url, mode=mode) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("masc_clam", {})
+        assert caught.value.error.code == -32602
+        assert "masc_claim" in caught.value.error.message
+
+
+@eras
+async def test_the_url_fixes_the_mode_and_the_caller_leaves_the_schemas(app: MascApp, mode: Any) -> None:
+    async with serving(app) as url, Client(f"{url}?mode=minimal&agent=claude", mode=mode) as client:
+        tools = (await client.list_tools()).tools
+        assert len(tools) == 20
+        assert not any("agent_name" in tool.input_schema["properties"] for tool in tools)
+        refused = facts(await client.call_tool("masc_switch_mode", {"mode": "full"}))
+        assert refused["error"]["code"] == "mode_fixed"
+
+
+async def test_a_handshake_session_is_a_binding(app: MascApp) -> None:
+    async with serving(app) as url, Client(url, mode="legacy") as first, Client(url, mode="legacy") as second:
+        assert facts(await first.call_tool("masc_join", {"agent_name": "claude"}))["agent"] == "claude"
+        other = facts(await second.call_tool("masc_join", {"agent_name": "Claude"}))
+        assert (other["agent"], other["renamed"]) == ("Claude-2", True)
+        again = facts(await first.call_tool("masc_join", {"agent_name": "claude"}))
+        assert (again["agent"], again["rejoined"]) == ("claude", True)
+
+
+async def test_a_switch_is_announced_to_sessions_whose_list_changes(app: MascApp) -> None:
+    told, silent = asyncio.Event(), asyncio.Event()
+
+    def hear(event: asyncio.Event) -> Any:
+        async def handler(message: Any) -> None:
+            if "ToolListChanged" in type(message).__name__ or "ToolListChanged" in repr(message):
+                event.set()
+
+        return handler
+
+    async with (
+        serving(app) as url,
+        Client(url, mode="legacy", message_handler=hear(told)) as free,
+        Client(f"{url}?mode=solo", mode="legacy", message_handler=hear(silent)) as fixed,
+    ):
+        await free.call_tool("masc_init", {"agent_name": "claude"})
+        await fixed.list_tools()
+        before = len((await free.list_tools()).tools)
+        switched = facts(await free.call_tool("masc_switch_mode", {"mode": "minimal"}))
+        assert switched["changed"] is True
+        async with asyncio.timeout(BOUND):
+            await told.wait()
+        assert len((await free.list_tools()).tools) == 20 != before
+        assert not silent.is_set()
+
+
+def test_the_instructions_fit_their_two_kilobytes() -> None:
+    assert len(INSTRUCTIONS.encode()) < 2048
