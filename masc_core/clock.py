@@ -51,10 +51,10 @@ def timestamp(seconds: float) -> str:
 
 def parse_time(text: str) -> float:
     """The inverse of :func:`timestamp`."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
+    return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC).timestamp()
 
 
 def plus(text: str, seconds: float) -> str:
     """The timestamp ``seconds`` after ``text`` (before it, when negative)."""
-    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ") + timedelta(seconds=seconds)
+    moment = datetime.fromisoformat(text[:-1]) + timedelta(seconds=seconds)
     return f"{moment.isoformat(timespec='milliseconds')}Z"

@@ -95,15 +95,11 @@ class MascError(Exception):
     @property
     def details(self) -> dict[str, Any]:
         """The details as JSON values; absent ones are left out."""
-        if not attrs.has(type(self)):
-            return {}
-        return {
-            a.name: value for a in attrs.fields(type(self)) if (value := getattr(self, a.name)) is not None and a.repr
-        }
+        declared: tuple[attrs.Attribute[Any], ...] = getattr(type(self), "__attrs_attrs__", ())
+        return {a.name: value for a in declared if (value := getattr(self, a.name)) is not None and a.repr}
 
     def __str__(self) -> str:
-        values = attrs.asdict(self, recurse=False) if attrs.has(type(self)) else {}
-        return self.text.format_map(values)
+        return self.text.format_map(vars(self))
 
     def as_dict(self) -> dict[str, Any]:
         """``{code, message, retryable, details}``, the shape of every error on the wire."""

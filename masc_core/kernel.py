@@ -25,7 +25,7 @@ from masc_core import call as calls
 from masc_core.call import Call, Outcome, Progress
 from masc_core.clock import Clock, SystemClock
 from masc_core.context import Caller, Context
-from masc_core.errors import ToolNotFound
+from masc_core.errors import MascError, ToolNotFound
 from masc_core.identity import Bindings, Client, process_binding
 from masc_core.modes import Active, Modes
 from masc_core.plugins import Registry
@@ -103,7 +103,7 @@ class Kernel:
             active = await self.active(client)
             if client.transport != "local":
                 self.modes.ensure_enabled(contract, active)
-        except calls.MascError as error:
+        except MascError as error:
             return calls.failure(error)
         return await calls.run(self, Call(contract, arguments, client, self.bindings, active, progress))
 

@@ -80,6 +80,7 @@ class Modes:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._lists: dict[tuple[tuple[str, ...], bool], list[dict[str, Any]]] = {}
+        self._costs: dict[tuple[tuple[str, ...], bool], int] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -141,7 +142,10 @@ class Modes:
 
     def cost(self, categories: Iterable[str], caller_known: bool) -> int:
         """Estimated tokens of the listed tools: bytes / 4, rounded up, of each compact JSON entry."""
-        return sum(estimate(entry(c, caller_known)) for c in self.contracts(categories))
+        key = (tuple(categories), caller_known)
+        if key not in self._costs:
+            self._costs[key] = sum(estimate(tool) for tool in self.listing(*key))
+        return self._costs[key]
 
     def ensure_enabled(self, contract: Contract, active: Active) -> None:
         """Raise :class:`ToolNotEnabled`, with the call that helps, for a tool outside the mode."""

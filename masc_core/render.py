@@ -5,13 +5,14 @@ Every id, name, status, number and text of the structured result is in the text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
-_BARE = frozenset("/._:@-+")
+_BARE = re.compile(r"[\w./:@+-]+\Z")
 
 
 def render(structured: Mapping[str, Any], headline: str = "") -> str:
@@ -72,6 +73,6 @@ def _scalar(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_scalar(i) for i in value) + "]"
     text = str(value)
-    if text and all(c.isalnum() or c in _BARE for c in text):
+    if _BARE.match(text):
         return text
     return f'"{text}"'

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-import attrs
 import orjson
 from attrs import evolve, field, frozen
 
@@ -90,8 +89,8 @@ class View(Generic[R]):
         return Key(self._collection.name, key)
 
     def _load(self, document: Document) -> R:
-        record = _load(self._collection.name, document.key.id, self._collection.record, document.body)
-        return _stamp(record, "version", document.version)
+        collection = self._collection
+        return _load(collection.name, document.key.id, collection.record, document.body, "version", document.version)
 
     async def find(self, key: str) -> R | None:
         """The record, or ``None``. If this unit of work writes anything, the record must be unchanged at its commit."""
@@ -112,8 +111,7 @@ class View(Generic[R]):
     def put(self, record: R) -> R:
         """Write a record that was read, found missing or scanned in this unit of work; returns it as stored."""
         key = self._key(self._collection.key(record))
-        body = orjson.dumps(unstructure(_stamp(record, "version", 0)))
-        version = self._transaction.put(key, body, tuple(self._collection.indexes(record)))
+        version = self._transaction.put(key, _dump(record, "version"), tuple(self._collection.indexes(record)))
         return _stamp(record, "version", version)
 
     async def add(self, record: R) -> R:
@@ -170,12 +168,11 @@ class LogView(Generic[R]):
         self._transaction = transaction
 
     def _load(self, entry: LogEntry) -> R:
-        return _stamp(_load(self._log.name, str(entry.seq), self._log.record, entry.body), "seq", entry.seq)
+        return _load(self._log.name, str(entry.seq), self._log.record, entry.body, "seq", entry.seq)
 
     def append(self, record: R) -> LogPosition:
         """Add an entry; its number is known once the unit of work is committed."""
-        body = orjson.dumps(unstructure(_stamp(record, "seq", 0)))
-        return self._transaction.append(self._log.name, body, tuple(self._log.indexes(record)))
+        return self._transaction.append(self._log.name, _dump(record, "seq"), tuple(self._log.indexes(record)))
 
     async def read(self, after: int = 0, limit: int = 100, reverse: bool = False) -> list[R]:
         """Entries above ``after``, oldest first; with ``reverse`` those below it (0: from the end), newest first."""
@@ -204,18 +201,25 @@ class LogView(Generic[R]):
         self._transaction.add(Remove(self._log.name, tuple(seqs)))
 
 
-def _load(collection: str, key: str, record: type[R], body: bytes) -> R:
+def _load(collection: str, key: str, record: type[R], body: bytes, stamp: str, number: int) -> R:
+    """The record in ``body``, with its ``version`` or ``seq``, which the store keeps outside."""
     try:
-        return structure(orjson.loads(body), record)
+        data = orjson.loads(body)
+        data[stamp] = number
+        return structure(data, record)
     except (ValueError, TypeError, KeyError) as error:
         raise RecordUnreadable(collection=collection, key=key, reason="corrupt") from error
 
 
+def _dump(record: object, stamp: str) -> bytes:
+    data = unstructure(record)
+    data.pop(stamp, None)
+    return orjson.dumps(data)
+
+
 def _stamp(record: R, name: str, value: int) -> R:
-    """The record with its ``version`` or ``seq``, which the store keeps outside the body."""
+    """The record with the version it will have."""
     if getattr(record, name, value) == value:
         return record
     stamped: Any = evolve(record, **{name: value})  # type: ignore[misc]
     return stamped  # type: ignore[no-any-return]
-
-

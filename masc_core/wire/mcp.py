@@ -21,6 +21,7 @@ from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from starlette.requests import Request as HttpRequest
 
 import masc_core
 from masc_core.call import Outcome, failure
@@ -177,7 +178,7 @@ class Adapter:
         return client
 
     def _http_client(self, ctx: Request) -> Client:
-        request = ctx.request
+        request: HttpRequest = ctx.request  # type: ignore[assignment]  # every HTTP message carries its request
         query = request.query_params
         agent = query.get("agent") or request.headers.get("x-masc-agent")
         bindings: list[str] = []

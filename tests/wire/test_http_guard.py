@@ -9,7 +9,7 @@ import statistics
 import time
 
 import pytest
-from wire_support import MODERN, Client, call, connected, initialize, serving
+from wire_support import MODERN, Client, Running, call, connected, initialize, serving
 
 from masc_core.errors import StartError
 from masc_core.wire._origin import HostPolicy
@@ -188,7 +188,7 @@ async def test_an_idle_connection_is_closed() -> None:
     [
         b"POST /mcp HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
         b"POST /mcp HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n",
-        b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GARBAGE\r\n\r\n",
         b"POST /mcp HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
@@ -202,7 +202,7 @@ async def test_malformed_requests_are_refused_and_closed(head: bytes) -> None:
         with contextlib.suppress(ConnectionError):
             await client.send(head)
         answer = await client.closed()
-        assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
         async with connected(running.port) as normal:
             assert (await normal.call("echo", modern=True)).status == 200
 
@@ -275,13 +275,15 @@ async def test_slow_clients_and_malformed_floods_do_not_slow_a_normal_one() -> N
     """200 connections that never finish, half of them in the body, and a flood of garbage beside a normal client."""
     async with serving(header_timeout=30, body_timeout=30) as running, connected(running.port) as client:
         alone = await _median(client)
+        assert alone < 0.02, "a packet waits for an acknowledgement"
         slow = [await running.connect() for _ in range(200)]
         for n, one in enumerate(slow):
             unfinished = one.compose(b"{", content_length="1000", **STATELESS)
             await one.send(unfinished if n % 2 else unfinished[:40])
-        trickle = asyncio.create_task(_trickle(slow))
+        floods = [asyncio.create_task(_trickle(slow)), asyncio.create_task(_garbage(running))]
         beside = await _median(client)
-        trickle.cancel()
+        for flood in floods:
+            flood.cancel()
         # In one process client, flood and server share a core, so this bound is looser than the one of the benchmark.
         assert beside < 2 * alone + 0.005, (alone, beside)
 
@@ -292,6 +294,13 @@ async def _trickle(slow: list[Client]) -> None:
             one.writer.write(b"a")
             # One byte a second for each of 200 connections.
             await asyncio.sleep(0.005)
+
+
+async def _garbage(running: Running) -> None:
+    while True:
+        client = await running.connect()
+        await client.send(b"GARBAGE\r\n\r\n")
+        await client.closed()
 
 
 async def _median(client: Client) -> float:

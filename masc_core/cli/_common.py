@@ -1,0 +1,119 @@
+"""What the commands share: the common options, a kernel for one command, output."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from masc_core.errors import MascError, StartError
+from masc_core.values import agent_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from masc_core.call import Outcome
+    from masc_core.kernel import Kernel
+    from masc_core.modes import Modes, Selection
+
+__all__ = [
+    "agent_option",
+    "checked_agent",
+    "common",
+    "console",
+    "open_kernel",
+    "print_json",
+    "run",
+    "selection_of",
+    "split_categories",
+    "succeed",
+]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(function: F) -> F:
+    """Add ``--project`` and ``--json``."""
+    function = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")(function)
+    return click.option(
+        "--project", metavar="DIR", help="The project; by default the repository of the current directory."
+    )(function)
+
+
+def agent_option(help_text: str) -> Callable[[F], F]:
+    """``--agent``, also from MASC_AGENT."""
+    return click.option("--agent", metavar="NAME", envvar="MASC_AGENT", show_envvar=True, help=help_text)
+
+
+def checked_agent(name: str | None) -> str | None:
+    """An agent's name from the command line. Raises :class:`StartError` for what is none."""
+    if name is None:
+        return None
+    try:
+        return str(agent_name("--agent", name))
+    except MascError as error:
+        raise StartError(message=str(error)) from error
+
+
+def split_categories(text: str | None) -> list[str]:
+    """The names in ``a,b``."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def selection_of(modes: Modes, mode: str | None, categories: str | None) -> Selection | None:
+    """The mode that options fix, or ``None`` where they say nothing.
+
+    Raises :class:`StartError` listing what there is.
+    """
+    names = split_categories(categories)
+    if mode is None and not names:
+        return None
+    if names and mode not in (None, "custom"):
+        raise StartError(message=f"--categories goes with --mode custom, not with --mode {mode}")
+    try:
+        return modes.check(mode, names, "process")
+    except MascError as error:
+        details = error.details
+        raise StartError(message=f"--{details.get('field')}: {details.get('expected')}") from error
+
+
+@asynccontextmanager
+async def open_kernel(project: str | None) -> AsyncIterator[Kernel]:
+    """A kernel on the project's room, for one command. Raises :class:`StartError`."""
+    from masc_core.kernel import Kernel
+    from masc_core.plugins import load
+    from masc_core.rooms import find_base
+
+    async with Kernel(find_base(project), load()) as kernel:
+        yield kernel
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine."""
+    return asyncio.run(work)
+
+
+def succeed(outcome: Outcome) -> Outcome:
+    """The outcome, unless it is a refusal, which is raised."""
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome
+
+
+def print_json(value: Any) -> None:
+    """One line of compact JSON."""
+    import orjson
+
+    click.echo(orjson.dumps(value))
+
+
+def console() -> Console:
+    """A console that is plain, and wide, when nobody looks."""
+    from rich.console import Console
+
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=200)
