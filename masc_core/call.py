@@ -26,6 +26,7 @@ from masc_core.errors import (
     MascError,
     NotInitialised,
     PathNotAllowed,
+    StartError,
 )
 from masc_core.identity import Bindings, Client, join, resolve
 from masc_core.modes import Active
@@ -123,7 +124,11 @@ async def _find_room(kernel: Kernel, call: Call) -> OpenRoom:
     tool = call.tool
     given = call.arguments.get(tool.room_argument) if tool.room_argument else None
     if given is not None:
-        return kernel.rooms.at(resolve_base(_directory(kernel, call, given), explicit=True))
+        base = resolve_base(_directory(kernel, call, given), explicit=True)
+        try:
+            return kernel.rooms.at(base)
+        except StartError as error:  # that room's config.toml is at fault
+            raise InvalidArgument(field=tool.room_argument, reason="settings", expected=str(error)) from error
     chosen = None if tool.start_room else call.bindings.room(call.client)
     return kernel.start_room if chosen is None else kernel.rooms.at(resolve_base(chosen, explicit=True))
 
@@ -155,7 +160,8 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     if tx is not None:
         record = await View(ROOMS, tx).find(ROOM_ID)
     actor = call.client.agent or call.client.person or "anonymous"
-    if record is None and (tool.creates_room == "always" or tool.creates_room == "allowed" and room.base.may_create):
+    if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
+        await _ensure_acceptable(kernel, call, room)
         call.room_created = await room.create(actor)
         tx = Transaction(room.driver)
         record = await View(ROOMS, tx).find(ROOM_ID)
@@ -167,6 +173,15 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
         raise AgentNameRequired(tool=tool.name)
     await ctx.ask("masc_before_call", call=call)
     return ctx
+
+
+async def _ensure_acceptable(kernel: Kernel, call: Call, room: OpenRoom) -> None:
+    """Refuse what will be refused anyway before it leaves a new room behind."""
+    ctx = kernel.context(call, room, None, None)
+    caller = await resolve(ctx, call.client, call.bindings, call.arguments)
+    if call.tool.caller is CallerUse.REQUIRED and not caller.known:
+        raise AgentNameRequired(tool=call.tool.name)
+    call.contract.validate(_without_caller(call))
 
 
 async def _in_unit_of_work(
@@ -204,9 +219,7 @@ async def _outside(
 async def _attempt_context(primed: Context, tx: Transaction) -> Context:
     """A fresh context for one attempt, so that a repeated one does not say things twice."""
     room = await View(ROOMS, tx).find(ROOM_ID)
-    return evolve(
-        primed, tx=tx, room=room, now=primed.clock.now(), warnings=list(primed.warnings), delivered=[]
-    )
+    return evolve(primed, tx=tx, room=room, now=primed.clock.now(), warnings=list(primed.warnings), delivered=[])
 
 
 async def _be_present(ctx: Context) -> bool:

@@ -17,8 +17,22 @@ from masc_core.clock import Clock, plus, timestamp
 from masc_core.errors import AgentNameRequired
 from masc_core.modes import Modes
 from masc_core.plugins import Plugin, Registry
-from masc_core.records import AGENTS, COUNTERS, EVENTS, MESSAGES, PRESENCE, ROOMS, TASKS, Agent, Counter, Event, Message
-from masc_core.records import Presence, Room, Task
+from masc_core.records import (
+    AGENTS,
+    COUNTERS,
+    EVENTS,
+    MESSAGES,
+    PRESENCE,
+    ROOMS,
+    TASKS,
+    Agent,
+    Counter,
+    Event,
+    Message,
+    Presence,
+    Room,
+    Task,
+)
 from masc_core.rooms import OpenRoom, clear, export_lines, write_private
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
@@ -163,7 +177,12 @@ class Context:
         caller = self._registry.hook(hook)
         if caller is None:
             return []
-        answers = [await answer for answer in reversed(caller(**arguments))]
+        waiting = caller(**arguments)[::-1]
+        try:
+            answers = [await answer for answer in waiting]
+        finally:
+            for answer in waiting:  # after a refusal the rest must not be left unawaited
+                answer.close()
         return [a for a in answers if a is not None]
 
     async def transact(self, run: Callable[[Context], Awaitable[R]]) -> R:

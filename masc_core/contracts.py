@@ -21,11 +21,13 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from masc_core.errors import InvalidArgument, MascError, StartError
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import CallerUse, Tool
-from masc_core.values import AgentName, Bound, Parsed, check_text
+from masc_core.values import AgentName, Bound, Parsed, check_text, shown
 
 __all__ = ["Contract", "contract_of", "schema_of"]
 
-_SERVER_ONLY = frozenset({"minLength", "maxLength", "pattern", "minItems", "maxItems", "additionalProperties", "default"})
+_SERVER_ONLY = frozenset(
+    {"minLength", "maxLength", "pattern", "minItems", "maxItems", "additionalProperties", "default"}
+)
 _NOT_LISTED_RANGE = 2**40
 _MAX_ITEMS = 100
 _SCALARS: dict[Any, dict[str, Any]] = {
@@ -46,7 +48,7 @@ def _is_integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-_Validator = validators.extend(
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
 )
 
@@ -69,7 +71,7 @@ def schema_of(annotation: Any) -> Schema:
         return {"type": "string", "enum": list(args)}
     if origin in (list, tuple):
         return {"type": "array", "items": schema_of(args[0])}
-    if origin in (dict, Mapping) or origin is not None and origin is typing.get_origin(Mapping[str, int]):
+    if origin in (dict, Mapping) or (origin is not None and origin is typing.get_origin(Mapping[str, int])):
         values = schema_of(args[1])
         return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
     if origin in (Union, types.UnionType):
@@ -146,7 +148,7 @@ class Contract:
         near = difflib.get_close_matches(name, self.input["properties"], n=1, cutoff=0.5)
         known = near[0] if near else ", ".join(self.input["properties"]) or "no arguments"
         return InvalidArgument(
-            field=name[:80], reason="unknown", expected=f"{self.tool.name} does not know it; it knows {known}"
+            field=shown(name, 80), reason="unknown", expected=f"{self.tool.name} does not know it; it knows {known}"
         )
 
     def _violation(self, given: Mapping[str, Any]) -> MascError:
@@ -155,7 +157,8 @@ class Contract:
             self._check_input.iter_errors(given), key=lambda e: order.index(e.path[0]) if e.path else -1
         )
         first = found[0]
-        if first.path and first.validator != "type" and (parser := self._parsers.get(str(first.path[0]))) is not None:
+        well_typed = not any(e.validator == "type" for e in found)
+        if first.path and well_typed and (parser := self._parsers.get(str(first.path[0]))) is not None:
             try:
                 parser.parse(str(first.path[0]), given[str(first.path[0])])
             except MascError as error:
@@ -164,10 +167,12 @@ class Contract:
 
 
 def _explain(error: ValidationError) -> InvalidArgument:
-    rule, wanted = str(error.validator), error.validator_value
+    rule: str = str(error.validator)
+    wanted: Any = error.validator_value
     place = ".".join(str(p) for p in error.path)
     if rule == "required":
-        missing = next(n for n in wanted if n not in error.instance)
+        instance: Any = error.instance
+        missing = next(n for n in wanted if n not in instance)
         return InvalidArgument(field=f"{place}.{missing}".lstrip("."), reason="missing", expected="is required")
     words = {
         "type": f"must be {wanted}",
@@ -192,7 +197,7 @@ def _check_strings(place: str, value: Any) -> None:
     elif isinstance(value, dict):
         for key, item in value.items():
             check_text(place, key)
-            _check_strings(f"{place}.{key}", item)
+            _check_strings(f"{place}.{shown(key, 80)}", item)
 
 
 def _steering(schema: Schema) -> Schema:

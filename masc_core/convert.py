@@ -7,7 +7,7 @@ unit of work become integers once it is committed.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import attrs
 from cattrs import Converter
@@ -47,7 +47,6 @@ _converter.register_unstructure_hook(LogPosition, lambda position: position.seq)
 _converter.register_unstructure_hook(Decimal, str)
 _converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
 _converter.register_structure_hook_func(lambda t: t is Any or t is object, lambda value, _: value)
-
 
 
 def structure(data: Any, cls: type[T]) -> T:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 from attrs import define, evolve, field, frozen
 
-from masc_core.agents import is_zombie, match_agent, new_meta, release
+from masc_core.agents import is_zombie, match_agent, new_meta, release, unfinished_tasks
 from masc_core.context import Caller, Context
 from masc_core.modes import Selection
 from masc_core.records import MESSAGES, Agent, Presence
@@ -127,7 +127,7 @@ async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: M
         agent_name(tool.caller_field, given)
     else:
         given = None
-    room = ctx.room.path if ctx.room else ""
+    room = str(ctx.base)
     if client.agent is not None:
         caller = await _matched(ctx, client, bindings, client.agent, "endpoint")
         if given is not None and given.lower() not in {client.agent.lower(), caller.name.lower()}:
@@ -145,10 +145,22 @@ async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: M
 async def _matched(ctx: Context, client: Client, bindings: Bindings, name: str, auth: str) -> Caller:
     if ctx.room is None or ctx.call.tool.name == "masc_join":
         return Caller(name, Role.WORKER, auth, requested=name)
-    if (bound := bindings.agent(client, ctx.room.path, name)) is not None:
+    if (bound := bindings.agent(client, str(ctx.base), name)) is not None:
         return Caller(bound, Role.WORKER, auth, requested=name)
-    found = await match_agent(ctx, name)
+    found = await _own(ctx, name) or await match_agent(ctx, name)
     return Caller(found.name if found else name, Role.WORKER, auth, requested=name)
+
+
+async def _own(ctx: Context, name: str, session_id: str | None = None) -> Agent | None:
+    """The present agent of that name or requested name that this client joined as, or whose session id it gives."""
+    mine = set(ctx.call.client.bindings)
+    if not mine and session_id is None:
+        return None
+    exact = await ctx.agents.find(name.lower())
+    for agent in [*([exact] if exact else []), *await ctx.agents.scan("requested", name.lower())]:
+        if not agent.left_at and (mine & set(agent.bindings) or session_id == agent.meta.session_id):
+            return agent
+    return None
 
 
 @frozen
@@ -174,12 +186,16 @@ async def join(
     First fitting rule: free name; the caller's own or an abandoned membership; a zombie's; the lowest free ``-2``, ``-3``, ….
     """
     kind = agent_type or requested.split("-")[0] or requested
+    if (own := await _own(ctx, requested, session_id)) is not None:
+        await ctx.agents.find(own.name.lower())
+        return await _rejoin(ctx, own, requested, capabilities)
     existing = await ctx.agents.find(requested.lower())
     if existing is not None and not existing.left_at:
         presence = await ctx.presence.find(requested.lower())
-        if _same_client(ctx, existing, session_id):
-            return await _rejoin(ctx, existing, capabilities)
-        if is_zombie(existing, presence, ctx.now, ctx.settings.health.zombie_seconds):
+        zombie = is_zombie(existing, presence, ctx.now, ctx.settings.health.zombie_seconds)
+        if not zombie and _abandoned(ctx, existing):
+            return await _rejoin(ctx, existing, requested, capabilities)
+        if zombie:
             await release(ctx, existing, "zombie")
             fresh = await _enter(ctx, existing.name, requested, kind, capabilities)
             return Joined(fresh, renamed=False, rejoined=False, taken_over=True)
@@ -191,15 +207,13 @@ async def join(
     return Joined(agent, renamed=agent.name.lower() != requested.lower(), rejoined=False, taken_over=False)
 
 
-def _same_client(ctx: Context, agent: Agent, session_id: str | None) -> bool:
-    """The caller has the agent's binding or session id, or everything that was bound to the agent has ended."""
-    if set(agent.bindings) & set(ctx.call.client.bindings) or session_id == agent.meta.session_id:
-        return True
+def _abandoned(ctx: Context, agent: Agent) -> bool:
+    """Everything that was bound to the agent has ended."""
     mortal = [b for b in agent.bindings if not b.startswith("agent:")]
     return bool(mortal) and all(ctx.call.bindings.ended(b) for b in mortal)
 
 
-async def _rejoin(ctx: Context, agent: Agent, capabilities: list[str] | None) -> Joined:
+async def _rejoin(ctx: Context, agent: Agent, requested: str, capabilities: list[str] | None) -> Joined:
     client = ctx.call.client
     alive = [b for b in agent.bindings if b not in client.bindings and not ctx.call.bindings.ended(b)]
     kept = evolve(
@@ -212,12 +226,14 @@ async def _rejoin(ctx: Context, agent: Agent, capabilities: list[str] | None) ->
         kept = ctx.agents.put(kept)
     await _seen(ctx, agent.name)
     ctx.call.joined_as = (agent.requested_name, agent.name)
-    return Joined(kept, renamed=False, rejoined=True, taken_over=False)
+    renamed = agent.name.lower() != requested.lower()
+    return Joined(kept, renamed=renamed, rejoined=True, taken_over=False)
 
 
 async def _enter(ctx: Context, name: str, requested: str, kind: str, capabilities: list[str] | None) -> Agent:
     client = ctx.call.client
-    await ctx.agents.find(name.lower())
+    known = await ctx.agents.find(name.lower())
+    held = await unfinished_tasks(ctx, name) if known else []
     agent = ctx.agents.put(
         Agent(
             name=name,
@@ -226,6 +242,7 @@ async def _enter(ctx: Context, name: str, requested: str, kind: str, capabilitie
             joined_at=ctx.now,
             meta=new_meta(client.program, client.pid, _HOST if client.pid else None),
             capabilities=capabilities or [],
+            current_task=held[0].id if held else None,
             bindings=list(client.bindings),
         )
     )

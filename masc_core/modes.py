@@ -105,7 +105,9 @@ class Modes:
             return Selection(mode, (), source)
         if unknown := [c for c in categories if c not in self.installed]:
             raise InvalidArgument(
-                field="categories", reason="unknown", expected=f"no {unknown[0]!r}; installed: {', '.join(self.installed)}"
+                field="categories",
+                reason="unknown",
+                expected=f"no {unknown[0]!r}; installed: {', '.join(self.installed)}",
             )
         if not categories:
             raise InvalidArgument(field="categories", reason="missing", expected="is required for mode custom")
@@ -155,7 +157,10 @@ class Modes:
         selection = active.selection
         enable: Mapping[str, Any] | None = {
             "tool": "masc_switch_mode",
-            "arguments": {"mode": "custom", "categories": [c for c in self.installed if c in {*active.categories, category}]},
+            "arguments": {
+                "mode": "custom",
+                "categories": [c for c in self.installed if c in {*active.categories, category}],
+            },
         }
         hint = "details.enable holds the call that helps"
         if selection.fixed:

@@ -6,6 +6,7 @@ are always loaded. What is not enabled is not imported.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -19,18 +20,17 @@ from attrs import evolve, field, frozen
 from masc_core.contracts import Contract, contract_of
 from masc_core.errors import StartError
 from masc_core.hookspecs import MascHooks
+from masc_core.records import KERNEL_RECORDS
 from masc_core.store.collections import Collection as Records
 from masc_core.store.collections import Log
-from masc_core.records import KERNEL_RECORDS
 from masc_core.tools import Tool, declaration
 
 __all__ = ["CATEGORY_ORDER", "Plugin", "Registry", "load"]
 
-CATEGORY_ORDER = (
-    "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
-)
+CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
 """Order of the first-party categories in tools/list; others follow by name."""
 FIRST_PARTY = "masc_plugin_"
+_PLAIN_HOOKS = frozenset({"masc_tools", "masc_records"})
 _CATEGORY = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
 
 
@@ -91,7 +91,7 @@ def load(enabled: Collection[str] | None = None, extra: Iterable[tuple[str, obje
     manager = pluggy.PluginManager("masc")
     manager.add_hookspecs(MascHooks)
     if os.environ.get("MASC_TRACE_PLUGINS") == "1":
-        manager.trace.root.setwriter(lambda text: sys.stderr.write(text))
+        manager.trace.root.setwriter(sys.stderr.write)
         manager.enable_tracing()
     loading = _Loading(manager)
     for point in sorted(entry_points(group="masc.guards"), key=lambda p: p.name):
@@ -104,6 +104,7 @@ def load(enabled: Collection[str] | None = None, extra: Iterable[tuple[str, obje
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise StartError(message=f"plugin {loading.name_of(error.plugin)}: {error}") from error
+    loading.check_hooks()
     return Registry(tuple(loading.plugins), loading.contracts, tuple(loading.records), manager)
 
 
@@ -159,6 +160,13 @@ class _Loading:
                 message=f"tool {tool.name} of plugin {tool.plugin} is taken by plugin {taken.tool.plugin}; rename one"
             )
         self.contracts[tool.name] = contract_of(tool)
+
+    def check_hooks(self) -> None:
+        """Refuse an implementation that cannot be awaited where the kernel awaits it."""
+        for name in (n for n in vars(MascHooks) if n.startswith("masc_") and n not in _PLAIN_HOOKS):
+            for found in getattr(self.manager.hook, name).get_hookimpls():
+                if not inspect.iscoroutinefunction(found.function):
+                    raise StartError(message=f"plugin {found.plugin_name}: hook {name} must be an async function")
 
     def name_of(self, plugin: object) -> str:
         """The name a plugin object was registered under."""

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 from masc_core.clock import Clock, timestamp
 from masc_core.errors import StartError, StorageUnavailable
-from masc_core.records import COUNTERS, EVENTS, ROOM_ID, ROOMS, Event, Room
+from masc_core.records import EVENTS, ROOM_ID, ROOMS, Event, Room
 from masc_core.settings import Settings, load_settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.driver import Driver, Key, Scan
@@ -82,7 +82,7 @@ def _main_checkout(top: Path) -> Path | None:
         git_dir = Path(link.read_text(encoding="utf-8").removeprefix("gitdir:").strip())
         common = (top / git_dir).resolve() / "commondir"
         common_dir = (common.parent / common.read_text(encoding="utf-8").strip()).resolve()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return common_dir.parent if common_dir.name == ".git" else None
 
@@ -211,9 +211,8 @@ async def export_lines(driver: Driver, records: Sequence[Collection[object] | Lo
     for declared in records:
         if isinstance(declared, Collection):
             for d in await driver.scan(Scan(declared.name, limit=10_000_000)):
-                lines.append(
-                    orjson.dumps({"collection": d.key.collection, "key": d.key.id, "version": d.version, **_body(d.body)})
-                )
+                place = {"collection": d.key.collection, "key": d.key.id, "version": d.version}
+                lines.append(orjson.dumps({**place, **_body(d.body)}))
         else:
             for entry in await driver.read_log(declared.name, 0, 10_000_000):
                 lines.append(orjson.dumps({"log": declared.name, "seq": entry.seq, **_body(entry.body)}))

@@ -100,14 +100,16 @@ def load_settings(base: Path, environ: Mapping[str, str] | None = None) -> Setti
     values: dict[str, Any] = {"cluster": environ.get("MASC_CLUSTER_NAME") or base.name or "default"}
     config = base / ".masc" / "config.toml"
     given = _read(config)
+    origins: dict[tuple[str, str], str] = {}
     for variable, (section, key) in _ENVIRONMENT.items():
         if (text := environ.get(variable)) is not None:
             _section(given, section)[key] = _from_text(variable, text, section, key)
+            origins[section, key] = variable
     sections = {a.name: a for a in attrs.fields(Settings) if a.name != "cluster"}
     for name, content in given.items():
         if name not in sections:
             raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, sections)}")
-        values[name] = _build(config, name, type(sections[name].default), content)
+        values[name] = _build(config, name, type(sections[name].default), content, origins)
     return Settings(**values)
 
 
@@ -135,7 +137,7 @@ def _from_text(variable: str, text: str, section: str, key: str) -> Any:
         raise StartError(message=f"{variable} must be a whole number, not {text!r}") from None
 
 
-def _build(config: Path, name: str, cls: type, content: object) -> Any:
+def _build(config: Path, name: str, cls: type, content: object, origins: Mapping[tuple[str, str], str]) -> Any:
     if not isinstance(content, dict):
         raise StartError(message=f"{config}: {name} must be a section [{name}]")
     known = attrs.fields_dict(cls)
@@ -148,7 +150,8 @@ def _build(config: Path, name: str, cls: type, content: object) -> Any:
     try:
         return cls(**content)
     except ValueError as error:
-        raise StartError(message=f"{config} or environment: {name}.{error}") from error
+        at_fault = origins.get((name, str(error).split(" ", 1)[0]), str(config))
+        raise StartError(message=f"{at_fault}: {name}.{error}") from error
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -181,7 +181,9 @@ def declaration(function: Callable[..., Any], plugin: str) -> Tool:
         raise StartError(message=f"plugin {plugin}: tool name {name!r} is malformed; use a-z, 0-9 and _, 3 to 64 long")
     for what, value, kind in (("effect", found.effect, Effect), ("role", found.role, Role)):
         if not isinstance(value, kind):
-            raise StartError(message=f"plugin {plugin}: tool {name} declares no {what}; use a masc_core.{kind.__name__}")
+            raise StartError(
+                message=f"plugin {plugin}: tool {name} declares no {what}; use a masc_core.{kind.__name__}"
+            )
     if not found.description:
         raise StartError(message=f"plugin {plugin}: tool {name} has no description; give it a docstring")
     return found

@@ -19,8 +19,8 @@ __all__ = [
     "AgentName",
     "AgentType",
     "Bound",
-    "Capability",
     "Capabilities",
+    "Capability",
     "Comment",
     "Description",
     "FilePath",
@@ -37,6 +37,7 @@ __all__ = [
     "check_text",
     "file_path",
     "one_line",
+    "shown",
     "task_id",
 ]
 
@@ -59,6 +60,11 @@ class Parsed:
     """Names the function that brings a value into its stored form: ``parse(field, value) -> value``, or raises."""
 
     parse: Callable[[str, Any], Any]
+
+
+def shown(value: str, limit: int) -> str:
+    """The beginning of a refused value, fit for an error: what no encoder takes is replaced."""
+    return value[:limit].encode("utf-8", "replace").decode()
 
 
 def check_text(field: str, value: str) -> str:
@@ -87,9 +93,9 @@ def one_line(field: str, value: str) -> str:
 def agent_name(field: str, value: str) -> str:
     """``value`` if it is an agent name: 1–64 of ``A–Z a–z 0–9 _ -``, not reserved."""
     if not 1 <= len(value) <= 64:
-        raise InvalidAgentName(field=field, value=value[:80], reason="length")
+        raise InvalidAgentName(field=field, value=shown(value, 80), reason="length")
     if not _AGENT_NAME.match(value):
-        raise InvalidAgentName(field=field, value=value, reason="characters")
+        raise InvalidAgentName(field=field, value=shown(value, 64), reason="characters")
     if value.lower() in RESERVED_NAMES:
         raise InvalidAgentName(field=field, value=value, reason="reserved")
     return value
@@ -98,7 +104,7 @@ def agent_name(field: str, value: str) -> str:
 def task_id(field: str, value: str) -> str:
     """``value`` if it is a task id: 1–128 of ``A–Z a–z 0–9 _ : -``."""
     if not _TASK_ID.match(value):
-        raise InvalidTaskId(field=field, value=value[:160])
+        raise InvalidTaskId(field=field, value=shown(value, 160))
     return value
 
 
@@ -109,7 +115,7 @@ def file_path(field: str, value: str) -> str:
     """
 
     def refuse(reason: str) -> InvalidFilePath:
-        return InvalidFilePath(field=field, value=value[:520], reason=reason)
+        return InvalidFilePath(field=field, value=shown(value, 520), reason=reason)
 
     if not 1 <= len(value) <= 500:
         raise refuse("length")

@@ -214,8 +214,8 @@ def _decode(indexed: str) -> list[IndexEntry]:
 
 
 def _values(index: Iterable[IndexEntry]) -> set[tuple[str, str]]:
-    return {(entry.index, entry.value) for entry in index}
+    return {(entry.name, entry.value) for entry in index}
 
 
 def _groups(index: Iterable[IndexEntry]) -> set[tuple[str, str]]:
-    return {(entry.index, entry.group) for entry in index if entry.group}
+    return {(entry.name, entry.group) for entry in index if entry.group}

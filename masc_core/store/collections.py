@@ -147,12 +147,14 @@ class View(Generic[R]):
         if record is None:
             return None
         key = self._collection.key(record)
-        return next((e.value for e in self._collection.indexes(record) if e.index == by), key), key
+        return next((e.value for e in self._collection.indexes(record) if e.name == by), key), key
 
     def missing(self, key: str) -> MascError:
         """The error of a missing record."""
-        return self._collection.missing(key) if self._collection.missing else RecordUnreadable(
-            collection=self._collection.name, key=key, reason="missing"
+        return (
+            self._collection.missing(key)
+            if self._collection.missing
+            else RecordUnreadable(collection=self._collection.name, key=key, reason="missing")
         )
 
     async def count(self, by: str) -> dict[str, int]:

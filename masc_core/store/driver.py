@@ -19,6 +19,9 @@ from attrs import field, frozen
 from masc_core.clock import Clock
 
 __all__ = [
+    "MAX_BODY",
+    "MAX_INDEX",
+    "MAX_KEY",
     "Absent",
     "Acquire",
     "Append",
@@ -41,9 +44,6 @@ __all__ = [
     "Scan",
     "Version",
     "Write",
-    "MAX_BODY",
-    "MAX_INDEX",
-    "MAX_KEY",
 ]
 
 MAX_BODY = 1_048_576
@@ -68,7 +68,7 @@ class IndexEntry(NamedTuple):
     constant time, whatever the number of records; leave it empty for values that nobody counts.
     """
 
-    index: str
+    name: str
     value: str
     group: str = ""
 

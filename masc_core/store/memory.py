@@ -270,8 +270,8 @@ def _record(version: int, body: bytes, index: Iterable[IndexEntry]) -> _Record:
     return _Record(
         version,
         bytes(body),
-        frozenset((entry.index, entry.value) for entry in entries),
-        frozenset((entry.index, entry.group) for entry in entries if entry.group),
+        frozenset((entry.name, entry.value) for entry in entries),
+        frozenset((entry.name, entry.group) for entry in entries if entry.group),
     )
 
 

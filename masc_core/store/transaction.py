@@ -142,7 +142,9 @@ class Transaction:
         merged = [document for document in stored if document.key not in own]
         for key, write in own.items():
             if isinstance(write, Put) and (document := self._current(key)) is not None:
-                merged += [document._replace(value=value) for value in _values(write, scan.index) if _within(scan, value, key)]
+                merged += [
+                    document._replace(value=value) for value in _values(write, scan.index) if _within(scan, value, key)
+                ]
         merged.sort(key=lambda d: (d.value.encode(), d.key.id.encode()), reverse=scan.reverse)
         return merged[: scan.limit]
 
@@ -175,7 +177,7 @@ class Transaction:
 
 
 def _values(write: Put, index: str) -> list[str]:
-    return [e.value for e in write.index if e.index == index] if index else [write.key.id]
+    return [e.value for e in write.index if e.name == index] if index else [write.key.id]
 
 
 def _within(scan: Scan, value: str, key: Key) -> bool:

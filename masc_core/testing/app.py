@@ -85,5 +85,3 @@ async def masc_app(
     )
     async with kernel:
         yield MascApp(kernel, ticking, path)
-
-

@@ -70,7 +70,8 @@ def build_app(
     check of Host and Origin.
 
     A handler may append asynchronous callables to ``ctx.request.scope.setdefault(DELIVERED, [])``. They are awaited in
-    order once the response has left for a client that was still connected, and never otherwise.
+    order once the response has left for a client that was still connected, and never otherwise. A handler that fails
+    after it has added one takes it back: an error in the stateless era is a response like any other.
     """
     return McpApp(
         server,

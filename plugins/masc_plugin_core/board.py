@@ -23,7 +23,17 @@ from masc_plugin_core.errors import (
     VersionConflict,
 )
 
-__all__ = ["Action", "Change", "choose_next", "ensure_work_may_start", "line", "transition", "unblocked_by", "waiting_on"]
+__all__ = [
+    "Action",
+    "Change",
+    "choose_next",
+    "ensure_work_may_start",
+    "line",
+    "on_board",
+    "transition",
+    "unblocked_by",
+    "waiting_on",
+]
 
 Action = Literal["claim", "start", "done", "cancel", "release"]
 LOG_LINES = 50
@@ -63,7 +73,9 @@ async def ensure_work_may_start(ctx: Context, task: Task | None) -> None:
     room = ctx.room
     if room is not None and room.paused and not ctx.caller.admin:
         raise RoomPaused(
-            reason=room.pause_reason or "no reason given", paused_by=room.paused_by or "-", paused_at=room.paused_at or "-"
+            reason=room.pause_reason or "no reason given",
+            paused_by=room.paused_by or "-",
+            paused_at=room.paused_at or "-",
         )
     await ctx.ask("masc_work_starts", ctx=ctx, agent=ctx.agent, task=task)
 
@@ -87,7 +99,7 @@ async def transition(
 
     Raises the errors of the row, :class:`TaskNotFound` and :class:`VersionConflict`.
     """
-    task = await _on_board(ctx, task_id)
+    task = await on_board(ctx, task_id)
     if expected_version is not None and expected_version != task.version:
         raise VersionConflict(task_id=task_id, expected_version=expected_version, actual_version=task.version)
     if _holds_already(ctx, task, action):
@@ -103,7 +115,7 @@ async def transition(
     return Change(stored, task.status, changed=True, locks_released=locks)
 
 
-async def _on_board(ctx: Context, task_id: str) -> Task:
+async def on_board(ctx: Context, task_id: str) -> Task:
     """The task; an archived one is named as such in the refusal."""
     if (task := await ctx.tasks.find(task_id)) is None:
         archived = (await ctx.collection(ARCHIVE).peek([f"task:{task_id}"]))[0]
@@ -161,9 +173,7 @@ def _moved(ctx: Context, task: Task, action: Action, notes: str | None, reason: 
         case "done":
             moved = evolve(task, status="done", completed_at=now, notes=notes if notes is not None else task.notes)
         case "cancel":
-            moved = evolve(
-                task, status="cancelled", cancelled_by=ctx.agent, cancelled_at=now, reason=reason, log=noted
-            )
+            moved = evolve(task, status="cancelled", cancelled_by=ctx.agent, cancelled_at=now, reason=reason, log=noted)
         case "release":
             text = f"released by {ctx.agent}" + (f": {reason}" if reason else "")
             moved = evolve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Annotated, Literal
 
 from attrs import field, frozen
@@ -73,9 +74,7 @@ class Initialised:
     agent: Membership | None = None
 
 
-@tool(
-    effect=WRITE, role=ADMIN, idempotent=True, caller=CallerUse.OPTIONAL, auto_join=False, creates_room="always"
-)
+@tool(effect=WRITE, role=ADMIN, idempotent=True, caller=CallerUse.OPTIONAL, auto_join=False, creates_room="always")
 async def masc_init(ctx: Context) -> Initialised:
     """Create the room here if it is missing, and join it."""
     assert ctx.room is not None
@@ -94,7 +93,9 @@ async def _member(
 ) -> Membership:
     joined = await join(ctx, name, capabilities=capabilities, agent_type=agent_type, session_id=session_id)
     agent: Agent = joined.agent
-    guide = "look with masc_status, take work with masc_claim_next, tell others with masc_broadcast, finish with masc_done"
+    guide = (
+        "look with masc_status, take work with masc_claim_next, tell others with masc_broadcast, finish with masc_done"
+    )
     if joined.renamed:
         guide = f"you are {agent.name}: use that name. Then " + guide
     assert ctx.room is not None
@@ -132,7 +133,8 @@ async def masc_join(
     known = ctx.caller.known and ctx.caller.auth != "local"
     if not known and not nickname:
         raise AgentNameRequired(tool="masc_join")
-    name = (ctx.caller.requested or ctx.caller.name) if known else "agent"
+    named = known and (ctx.caller.auth != "process" or not nickname)
+    name = (ctx.caller.requested or ctx.caller.name) if named else "agent"
     if nickname:
         agent_type = agent_type or name.split("-")[0] or name
         name = await _nickname(ctx, name)
@@ -145,7 +147,7 @@ async def _nickname(ctx: Context, name: str) -> str:
     """``<name>-<adjective>-<animal>`` that nobody has; the one this client has already."""
     mine = set(ctx.call.client.bindings)
     for agent in await ctx.agents.scan("state", "present"):
-        if mine & set(agent.bindings) and agent.name.lower().startswith(f"{name.lower()[:40]}-"):
+        if mine & set(agent.bindings) and _is_nickname(agent.name.lower(), name.lower(), ctx.caller.auth == "process"):
             return agent.name
     pairs = [(adjective, animal) for adjective in ADJECTIVES for animal in ANIMALS]
     random.shuffle(pairs)
@@ -157,6 +159,18 @@ async def _nickname(ctx: Context, name: str) -> str:
     adjective, animal = pairs[0]
     suffix = f"-{adjective}-{animal}-{random.randrange(16**4):04x}"
     return agent_name("agent_name", name[: 64 - len(suffix)] + suffix)
+
+
+_NICKNAME = re.compile(rf"(.+)-(?:{'|'.join(ADJECTIVES)})-(?:{'|'.join(ANIMALS)})(?:-[0-9a-f]{{4}})?\Z")
+
+
+def _is_nickname(agent: str, name: str, any_name: bool) -> bool:
+    """``agent`` is a nickname made from ``name``, or from whatever name."""
+    found = _NICKNAME.match(agent)
+    if found is None or any_name:
+        return found is not None
+    head = found[1]
+    return name == head or (len(agent) == 64 and name.startswith(head))
 
 
 @frozen

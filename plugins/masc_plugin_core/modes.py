@@ -149,5 +149,3 @@ async def masc_switch_mode(
 async def masc_get_config(ctx: Context) -> Config:
     """Show the mode, its categories and what the tool list costs."""
     return _describe(ctx, ctx.call.active)
-
-

@@ -21,9 +21,19 @@ from masc_core.values import (
     Priority,
     VersionNumber,
     file_path,
+)
+from masc_core.values import (
     task_id as parse_task_id,
 )
-from masc_plugin_core.board import Action, Skipped, choose_next, ensure_work_may_start, transition, unblocked_by
+from masc_plugin_core.board import (
+    Action,
+    Skipped,
+    choose_next,
+    ensure_work_may_start,
+    on_board,
+    transition,
+    unblocked_by,
+)
 from masc_plugin_core.errors import (
     RoomPaused,
     TaskAlreadyClaimed,
@@ -115,9 +125,9 @@ async def masc_add_task(
 
 
 async def _ensure_exists(ctx: Context, task_id: str) -> None:
-    if (await ctx.tasks.peek([task_id]))[0] is None:
-        if (await ctx.collection(ARCHIVE).peek([f"task:{task_id}"]))[0] is None:
-            raise TaskNotFound(task_id=task_id)
+    present = (await ctx.tasks.peek([task_id]))[0]
+    if present is None and (await ctx.collection(ARCHIVE).peek([f"task:{task_id}"]))[0] is None:
+        raise TaskNotFound(task_id=task_id)
 
 
 @frozen
@@ -276,7 +286,12 @@ async def masc_done(
     done = await transition(ctx, task_id, "done", expected_version=expected_version, notes=notes)
     unblocked = await unblocked_by(ctx, done.task)
     return Done(
-        done.task, done.previous_status, done.changed, done.locks_released, unblocked, "call masc_claim_next for more work"
+        done.task,
+        done.previous_status,
+        done.changed,
+        done.locks_released,
+        unblocked,
+        "call masc_claim_next for more work",
     )
 
 
@@ -302,7 +317,7 @@ class Reprioritised:
 )
 async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority) -> Reprioritised:
     """Change an unfinished task's priority; 1 is highest."""
-    task = await ctx.tasks.get(task_id)
+    task = await on_board(ctx, task_id)
     if task.status in FINISHED:
         raise TaskInvalidState(task_id=task_id, status=task.status, action="prioritise", allowed=[])
     if task.priority == priority:

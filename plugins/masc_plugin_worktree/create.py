@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import count
 
 from attrs import evolve, frozen
 
@@ -58,9 +57,7 @@ async def create(ctx: Context, task_id: str, base_branch: str | None) -> Created
     async with exclusive(ctx, repository.root) as lease:
         fetched = await _fetch(ctx, repository)
         await lease.renew()
-        making = _Making(
-            ctx, repository, task_id, branch, await ctx.transact(_records), await repository.checkouts()
-        )
+        making = _Making(ctx, repository, task_id, branch, await ctx.transact(_records), await repository.checkouts())
         record, created, reused = await making.run(base_branch)
         await ctx.transact(lambda work: _remember(work, record, created))
     return Created(record.path, record.branch, record.base, record.base_commit, created, reused, fetched)
@@ -128,7 +125,7 @@ class _Making:
                 return self._record(holder.path, base, commit), False, False
             await self._forget(holder)
         path = await self._free_path()
-        await self._exclude()
+        self._exclude()
         reused = await self._add(path, commit)
         return self._record(path, base, commit), True, reused
 
@@ -153,7 +150,7 @@ class _Making:
         return all(key == own or os.path.basename(w.path).lower() != name for key, w in self.records.items())
 
     async def _base(self, asked: str | None) -> tuple[str, str]:
-        names = [asked] if asked is not None else list(await self.repository.default_base())
+        names = [asked] if asked is not None else await self.repository.default_bases()
         for name in names:
             if (found := await self.repository.resolve_base(name)) is not None:
                 return found
@@ -165,19 +162,15 @@ class _Making:
 
     async def _free_path(self) -> str:
         stem = f"{self.ctx.agent}-{self.task_id.replace(':', '-')}"
-        for number in count(1):
-            path = self.repository.place(stem if number == 1 else f"{stem}-{number}")
-            if not self._is_free_or_own(path):
-                continue
-            holder = self._checkout(path=path)
-            if holder is not None and holder.there:
-                continue
-            if holder is not None and holder.branch != self.branch:
-                await self._forget(holder)
-            if os.path.lexists(path):
-                raise WorktreeConflict(path=path, branch=self.branch, reason="not_a_worktree")
-            return path
-        raise AssertionError("count never ends")
+        path, number = self.repository.place(stem), 1
+        while not self._is_free_or_own(path) or ((holder := self._checkout(path=path)) is not None and holder.there):
+            number += 1
+            path = self.repository.place(f"{stem}-{number}")
+        if holder is not None and holder.branch != self.branch:  # its directory is gone; run() forgot one of our branch
+            await self._forget(holder)
+        if self.repository.is_taken(path):
+            raise WorktreeConflict(path=path, branch=self.branch, reason="not_a_worktree")
+        return path
 
     async def _add(self, path: str, commit: str) -> bool:
         reused = await self.repository.commit(HEADS + self.branch) is not None
@@ -190,7 +183,7 @@ class _Making:
         await self.repository.git("worktree", "add", "--quiet", "--no-track", "-b", self.branch, "--", path, commit)
         return False
 
-    async def _exclude(self) -> None:
+    def _exclude(self) -> None:
         """Keep the worktrees out of the main checkout's status, without touching a tracked file."""
         line, path = f"{DIRECTORY}/".encode(), os.path.join(self.repository.common, "info", "exclude")
         try:

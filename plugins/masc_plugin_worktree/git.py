@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import sys
 from collections.abc import Container, Mapping
 
 from attrs import frozen
@@ -31,7 +32,9 @@ _SETTINGS = (
 )
 """Nothing in the repository runs by itself, and nothing goes on in the background after a command."""
 
-_KEPT = frozenset({"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES"})
+_KEPT = frozenset(
+    {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES"}
+)
 _KEPT_PREFIXES = ("GIT_SSH", "GIT_SSL_", "GIT_PROXY_")
 _PASSWORD = re.compile(r"://[^/@\s]+@")
 
@@ -115,7 +118,9 @@ class Git:
                 start_new_session=True,
             )
         except OSError as error:
-            raise GitFailed(operation=_operation(arguments), reason="not_started", stderr=str(error.strerror)) from error
+            raise GitFailed(
+                operation=_operation(arguments), reason="not_started", stderr=str(error.strerror)
+            ) from error
         try:
             async with asyncio.timeout(self.timeout):
                 out, err = await process.communicate()
@@ -130,16 +135,20 @@ class Git:
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
     """End the process group: politely first, so that git removes its lock files and half-made directories."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_SECONDS):
-                await process.wait()
-                break
-    # The leader may be gone while a helper that ignores SIGTERM is not.
+    if sys.platform == "win32":
+        process.kill()
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await process.wait()
+    # Also when git itself is gone: a helper may ignore SIGTERM.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await process.wait()
 
 
 def _lock_is_held(output: Output) -> bool:

@@ -71,7 +71,7 @@ async def overview(ctx: Context) -> Worktrees:
     repository = await open_repository(ctx)
     managed = {repository.place(w.path): w for w in await ctx.transact(records)}
     default = None
-    for name in await repository.default_base():
+    for name in await repository.default_bases():
         if (default := await repository.resolve_base(name)) is not None:
             break
     slots = asyncio.Semaphore(AT_ONCE)

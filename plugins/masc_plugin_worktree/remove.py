@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from attrs import evolve, frozen
 
 from masc_core.context import Context
@@ -93,14 +91,17 @@ class _Removing:
         if checkout is not None:
             await self.repository.git("worktree", "remove", *(["--force"] if force else []), "--", self.path)
         reason = "unmerged" if unmerged else await self._delete_branch(tip)
-        return Removed(self.path, there, self.record.branch, tip is not None and reason is not None, reason if tip else None)
+        return Removed(self.path, there, self.record.branch, branch_kept=reason is not None, kept_reason=reason)
 
     def _check_place(self, checkout: Checkout | None) -> None:
         """Whatever the record says, only a real directory below ``.worktrees`` that git knows is ever removed."""
         inside = self.repository.directory_is_inside
-        if not inside or os.path.lexists(self.path) and (checkout is None or not self.repository.is_below(self.path)):
+        known = checkout is not None and self.repository.is_below(self.path)
+        if not inside or (self.repository.is_taken(self.path) and not known):
             reason = "not_a_worktree" if inside else "leads_elsewhere"
-            raise GitFailed(operation="worktree remove", reason=reason, stderr=f"{self.path} is no worktree of this repository")
+            raise GitFailed(
+                operation="worktree remove", reason=reason, stderr=f"{self.path} is no worktree of this repository"
+            )
 
     async def _unmerged(self, tip: str) -> int:
         """Commits that neither the base nor any remote branch contains; a base that is gone counts as it was."""

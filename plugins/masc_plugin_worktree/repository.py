@@ -60,6 +60,10 @@ class Repository:
         """The path of a managed worktree, from the last part of a recorded path: a moved repository stays usable."""
         return os.path.join(self.directory, os.path.basename(name))
 
+    def is_taken(self, path: str) -> bool:
+        """Something is there, be it a dangling link."""
+        return os.path.lexists(path)
+
     def is_below(self, path: str) -> bool:
         """``path`` is directly below ``.worktrees`` and really there, not through a link."""
         return os.path.dirname(path) == self.directory and os.path.realpath(path) == path
@@ -95,14 +99,20 @@ class Repository:
         """
         arguments = ("rev-parse", "--show-toplevel")
         found = await self.git(*arguments, at=checkout)
-        if os.path.realpath(found.line) != os.path.realpath(checkout):
+        if not _same_place(found.line, checkout):
             raise failure(arguments, "not_a_worktree", None)
 
     async def uncommitted(self, checkout: str) -> list[str]:
         """Changed, staged and untracked files of a checkout, as text."""
         await self.ensure_inside(checkout)
         found = await self.git(
-            "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=none", at=checkout
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--no-renames",
+            "--untracked-files=all",
+            "--ignore-submodules=none",
+            at=checkout,
         )
         return [shown(entry[3:]) for entry in found.names]
 
@@ -110,7 +120,7 @@ class Repository:
         """How many commits ``git rev-list`` finds."""
         return int((await self.git("rev-list", "--count", *revisions, "--")).line)
 
-    async def default_base(self) -> Iterator[str]:
+    async def default_bases(self) -> list[str]:
         """Names to try as base where none was asked for, best first."""
         head = await self.git("symbolic-ref", "--quiet", f"{REMOTES}origin/HEAD", accept=(0, 1, 128))
         current = await self.git("symbolic-ref", "--quiet", "HEAD", accept=(0, 1, 128))
@@ -120,7 +130,7 @@ class Repository:
             "master",
             current.line.removeprefix(HEADS) if current.ok else "",
         ]
-        return iter([name for name in names if name])
+        return [name for name in names if name]
 
     async def resolve_base(self, name: str) -> tuple[str, str] | None:
         """``name`` on origin, else the local branch: the base as results show it and its commit."""
@@ -149,9 +159,18 @@ async def open_repository(ctx: Context) -> Repository:
         if any(sign in error.stderr for sign in _NO_CHECKOUT):
             raise NotAGitRepository(path=path) from error
         raise
-    linked = os.path.realpath(own) != os.path.realpath(common)
+    return _around(top, own, common, git)
+
+
+def _around(top: str, own: str, common: str, git: Git) -> Repository:
+    """The repository of a checkout: a linked one has a git directory of its own, the main one lies beside the common."""
+    linked = not _same_place(own, common)
     root = os.path.dirname(common) if linked and os.path.basename(common) == ".git" else top
     return Repository(os.path.realpath(root), os.path.realpath(common), git)
+
+
+def _same_place(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _parsed(lines: list[bytes]) -> Iterator[Checkout]:

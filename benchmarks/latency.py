@@ -1,0 +1,158 @@
+"""How long a call takes, beside an echo tool on the bare SDK, in one interleaved run.
+
+``python benchmarks/latency.py [--calls 300] [--json]`` measures calls through the kernel in process, and over stdio and
+HTTP in both protocol eras, a MASC call and an echo call in turn, and prints medians and ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+from masc_core.kernel import Kernel, local_client
+from masc_core.plugins import load
+from masc_core.rooms import Base
+
+ECHO = [sys.executable, str(Path(__file__).with_name("echo_server.py"))]
+MASC = [sys.executable, "-m", "masc_core", "serve"]
+WARM_UP = 30
+
+Step = Callable[[int], Awaitable[Any]]
+
+
+@contextlib.asynccontextmanager
+async def http_server(command: list[str]) -> AsyncIterator[str]:
+    """A server process that prints its URL to stderr; gives the URL."""
+    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        assert process.stderr is not None
+        line = (await process.stderr.readline()).decode()
+        yield next(word for word in line.split() if word.startswith("http"))
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def timed(steps: dict[str, Step], calls: int) -> dict[str, list[float]]:
+    """Milliseconds of each step, taken in turn."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for i in range(calls + WARM_UP):
+        for name, step in steps.items():
+            begun = time.perf_counter()
+            await step(i)
+            if i >= WARM_UP:
+                times[name].append((time.perf_counter() - begun) * 1000)
+    return times
+
+
+def steps(masc: Client, echo: Client) -> dict[str, Step]:
+    """A read, a durable write and the yardstick."""
+
+    async def read(i: int) -> None:
+        result = await masc.call_tool("masc_tasks", {"limit": 1})
+        assert not result.is_error, result
+
+    async def write(i: int) -> None:
+        result = await masc.call_tool("masc_update_priority", {"task_id": "task-001", "priority": 1 + i % 5})
+        assert not result.is_error, result
+
+    async def said(i: int) -> None:
+        await echo.call_tool("echo", {"text": "hello"})
+
+    return {"read": read, "write": write, "echo": said}
+
+
+async def over(transport: str, mode: Any, project: str, calls: int) -> dict[str, list[float]]:
+    """One transport and era."""
+    options = ["--project", project, "--mode", "standard"]
+    async with contextlib.AsyncExitStack() as stack:
+        if transport == "http":
+            masc_at: Any = await stack.enter_async_context(http_server([*MASC, "--http", "--port", "0", *options]))
+            echo_at: Any = await stack.enter_async_context(http_server([*ECHO, "http"]))
+            masc_at += "?agent=bench"
+        else:
+            command = [*MASC, "--stdio", "--agent", "bench", *options]
+            masc_at = stdio_client(StdioServerParameters(command=command[0], args=command[1:]))
+            echo_at = stdio_client(StdioServerParameters(command=ECHO[0], args=[*ECHO[1:], "stdio"]))
+        masc = await stack.enter_async_context(Client(masc_at, mode=mode))
+        echo = await stack.enter_async_context(Client(echo_at, mode=mode))
+        await masc.call_tool("masc_start", {"task_title": "measured"})
+        return await timed(steps(masc, echo), calls)
+
+
+async def in_process(project: Path, calls: int) -> dict[str, list[float]]:
+    """The kernel alone."""
+    async with Kernel(Base(project, True), load()) as kernel:
+        client = local_client("bench")
+        await kernel.call("masc_start", {"task_title": "measured"}, client)
+
+        async def read(i: int) -> None:
+            outcome = await kernel.call("masc_tasks", {"limit": 1}, client)
+            assert outcome.error is None, outcome.text
+
+        async def write(i: int) -> None:
+            outcome = await kernel.call("masc_update_priority", {"task_id": "task-001", "priority": 1 + i % 5}, client)
+            assert outcome.error is None, outcome.text
+
+        return await timed({"read": read, "write": write}, calls)
+
+
+def row(name: str, times: dict[str, list[float]]) -> dict[str, Any]:
+    """Medians in ms, and ratios to the echo where there is one."""
+    found: dict[str, Any] = {"where": name}
+    for step, values in times.items():
+        found[f"{step}_p50_ms"] = round(statistics.median(values), 3)
+        found[f"{step}_p95_ms"] = round(statistics.quantiles(values, n=20)[18], 3)
+    if "echo" in times:
+        yard = statistics.median(times["echo"])
+        found["read_ratio"] = round(statistics.median(times["read"]) / yard, 2)
+        found["write_ratio"] = round(statistics.median(times["write"]) / yard, 2)
+    return found
+
+
+async def measure(calls: int) -> list[dict[str, Any]]:
+    """Every row of the table."""
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for i, transport in enumerate(("kernel", "stdio", "http")):
+            for era in ("auto", "legacy") if transport != "kernel" else ("",):
+                project = Path(scratch) / f"{i}{era}"
+                project.mkdir()
+                if transport == "kernel":
+                    rows.append(row("kernel", await in_process(project, calls)))
+                else:
+                    name = f"{transport} {'2026-07-28' if era == 'auto' else '2025-11-25'}"
+                    rows.append(row(name, await over(transport, era, str(project), calls)))
+    return rows
+
+
+@click.command()
+@click.option("--calls", default=300, show_default=True, help="Measured calls of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(calls: int, as_json: bool) -> None:
+    """Measure and print."""
+    rows = asyncio.run(measure(calls))
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    columns = list(dict.fromkeys(key for r in rows for key in r))
+    click.echo("  ".join(f"{c:>14}" for c in columns))
+    for r in rows:
+        click.echo("  ".join(f"{r.get(c, '-')!s:>14}" for c in columns))
+
+
+if __name__ == "__main__":
+    main()

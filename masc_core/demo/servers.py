@@ -1,0 +1,72 @@
+"""The real servers, as clients start them: processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from mcp.client.stdio import StdioServerParameters
+
+from masc_core.errors import StartError
+
+__all__ = ["http_server", "stdio_server"]
+
+_READY_SECONDS, _STOP_SECONDS = 20.0, 10.0
+
+
+def _command(project: Path, *options: str) -> list[str]:
+    return ["-m", "masc_core", "serve", "--project", str(project), *options]
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without settings that are meant for the user's own servers."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MASC_", "GIT_")) and name != "ME_ROOT"}
+
+
+def stdio_server(project: Path, agent: str) -> StdioServerParameters:
+    """What an MCP client is told in order to start a stdio server for ``agent``."""
+    arguments = _command(project, "--stdio", "--agent", agent)
+    return StdioServerParameters(command=sys.executable, args=arguments, env=_environment())
+
+
+@asynccontextmanager
+async def http_server(project: Path) -> AsyncIterator[str]:
+    """A running HTTP server on a free port; its URL. Raises :class:`StartError` when it does not get ready."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *_command(project, "--http", "--port", "0"),
+        env=_environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    reader: asyncio.Task[bytes] | None = None
+    try:
+        assert process.stderr is not None
+        line = b""
+        with suppress(TimeoutError):
+            line = await asyncio.wait_for(process.stderr.readline(), _READY_SECONDS)
+        url = line.decode(errors="replace").strip()
+        if not url.startswith("http://"):
+            raise StartError(message=f"the HTTP server did not start: {url or 'it said nothing'}")
+        reader = asyncio.create_task(process.stderr.read())
+        yield url
+    finally:
+        await _stop(process)
+        if reader is not None:
+            await reader
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+    except TimeoutError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
