@@ -22,7 +22,7 @@ def render(structured: Mapping[str, Any], headline: str = "") -> str:
     if scalars:
         lines.append(_line(scalars))
     for name, value in structured.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             lines += _section(name, value)
         elif isinstance(value, list) and _nested(value):
             lines.append(f"{name}:" if value else f"{name}: none")
@@ -42,11 +42,11 @@ def _section(name: str, value: Mapping[str, Any]) -> list[str]:
 
 
 def _nested(value: Any) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(i, Mapping | list) for i in value))
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(i, dict | list) for i in value))
 
 
 def _inline(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _line(value)
     return _scalar(value)
 
@@ -59,10 +59,10 @@ def _line(record: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return f"({_line(value)})"
     if isinstance(value, list):
-        return "[" + ", ".join(f"({_line(i)})" if isinstance(i, Mapping) else _scalar(i) for i in value) + "]"
+        return "[" + ", ".join(f"({_line(i)})" if isinstance(i, dict) else _scalar(i) for i in value) + "]"
     return _scalar(value)
 
 

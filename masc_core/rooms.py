@@ -210,12 +210,11 @@ async def export_lines(driver: Driver, records: Sequence[Collection[object] | Lo
     lines = [orjson.dumps({"masc_export": 1, "room": ROOM_ID})]
     for declared in records:
         if isinstance(declared, Collection):
-            for d in await driver.scan(Scan(declared.name, limit=10_000_000)):
-                place = {"collection": d.key.collection, "key": d.key.id, "version": d.version}
-                lines.append(orjson.dumps({**place, **_body(d.body)}))
+            documents = await driver.scan(Scan(declared.name, limit=10_000_000))
+            lines += [orjson.dumps({**d.key._asdict(), "version": d.version, **_body(d.body)}) for d in documents]
         else:
-            for entry in await driver.read_log(declared.name, 0, 10_000_000):
-                lines.append(orjson.dumps({"log": declared.name, "seq": entry.seq, **_body(entry.body)}))
+            entries = await driver.read_log(declared.name, 0, 10_000_000)
+            lines += [orjson.dumps({"log": declared.name, "seq": e.seq, **_body(e.body)}) for e in entries]
     return lines
 
 

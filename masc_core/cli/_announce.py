@@ -45,4 +45,6 @@ class Announcement:
             half.write_bytes(content + b"\n")
             half.replace(self._file)
         except OSError as error:
-            click.echo(f"masc: {self._file} cannot be written ({error.strerror}); the server runs all the same", err=True)
+            click.echo(
+                f"masc: {self._file} cannot be written ({error.strerror}); the server runs all the same", err=True
+            )

@@ -54,7 +54,9 @@ def _show(config: Mapping[str, Any]) -> None:
     if (previous := config.get("previous_mode")) is not None:
         out.print(f"{previous} → {config['mode']}" if config["changed"] else f"still {config['mode']}", markup=False)
     enabled = ", ".join(config["enabled_categories"])
-    out.print(f"mode {config['mode']} (from {config['mode_source']}): {config['enabled_tool_count']} tools", style="bold")
+    out.print(
+        f"mode {config['mode']} (from {config['mode_source']}): {config['enabled_tool_count']} tools", style="bold"
+    )
     out.print(f"categories: {enabled}; the list costs about {config['tool_tokens']} tokens", markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("mode", "tools", "tokens", "categories", "for"):

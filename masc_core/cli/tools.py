@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from masc_core.cli._common import (
-    agent_option,
     checked_agent,
     common,
     console,
@@ -97,6 +96,8 @@ def _show(mode: str, rows: list[Row], cost: bool) -> None:
     out.print(table)
     if cost:
         for row in _by_category(rows):
-            out.print(f"{row['name']}: {row['tools']} tools, {row['tokens']} tokens, {row['bytes']} bytes", markup=False)
+            out.print(
+                f"{row['name']}: {row['tools']} tools, {row['tokens']} tokens, {row['bytes']} bytes", markup=False
+            )
     total = f", about {sum(row['tokens'] for row in rows)} tokens" if cost else ""
     out.print(f"mode {mode}: {len(rows)} tools{total}", style="bold", markup=False)

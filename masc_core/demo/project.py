@@ -33,7 +33,14 @@ async def git(directory: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = await asyncio.to_thread(
-            subprocess.run, command, cwd=directory, env=environment, capture_output=True, text=True, timeout=30, check=True
+            subprocess.run,
+            command,
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
         )
     except FileNotFoundError:
         raise StartError(message="git is not on the PATH; the demonstration needs it") from None

@@ -118,15 +118,12 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 
 def show(out: Console, report: Report) -> None:
     """Print the tables."""
-    out.print()
-    out.print(_calls_table(report))
-    if report.modes:
-        out.print(_modes_table(report))
-    out.print(_checks_table(report))
+    for table in (_calls_table(report), _modes_table(report), _checks_table(report)):
+        out.print()
+        if table.row_count:
+            out.print(table)
     kept = sum(check.kept for check in report.checks)
-    out.print(
-        Text(f"{kept} of {len(report.checks)} promises kept", style="bold green" if report.kept else "bold red")
-    )
+    out.print(Text(f"{kept} of {len(report.checks)} promises kept", style="bold green" if report.kept else "bold red"))
     if report.project:
         out.print(Text(f"The repository is in {report.project}"), soft_wrap=True)
 

@@ -24,7 +24,11 @@ def _command(project: Path, *options: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Ours, without settings that are meant for the user's own servers."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MASC_", "GIT_")) and name != "ME_ROOT"}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MASC_", "GIT_")) and name != "ME_ROOT"
+    }
 
 
 def stdio_server(project: Path, agent: str) -> StdioServerParameters:

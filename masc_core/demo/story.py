@@ -82,7 +82,9 @@ class Story:
         )
         waiting = ", ".join(blocked["details"].get("waiting_on", ()))
         self._report.check(
-            "a task waits for its dependencies", blocked["code"] == "task_blocked", f"{self._release} waits for {waiting}"
+            "a task waits for its dependencies",
+            blocked["code"] == "task_blocked",
+            f"{self._release} waits for {waiting}",
         )
 
     async def _separate_checkouts(self) -> None:
@@ -138,7 +140,9 @@ class Story:
             f"over {speaker.transport} to {listener.transport} in {self._report.wake_milliseconds:.0f} ms",
         )  # fmt: skip
         named = [name for mention in message["mentions"] for name in mention["agents"]]
-        self._report.check("a mention finds its agent", named == [listener.name], f"@{listener.name} is {', '.join(named)}")
+        self._report.check(
+            "a mention finds its agent", named == [listener.name], f"@{listener.name} is {', '.join(named)}"
+        )
 
     @staticmethod
     async def _hear(listener: Agent) -> tuple[dict[str, Any], float]:
@@ -159,11 +163,15 @@ class Story:
         await self._winner.call("masc_done", task_id=self._winner.task, notes="greet() knows German")
         done = await self._loser.call("masc_done", task_id=self._loser.task, notes="README explains the command")
         self._report.check(
-            "finishing unblocks what waited", done.get("unblocked") == [self._release], f"{self._release} can be claimed"
+            "finishing unblocks what waited",
+            done.get("unblocked") == [self._release],
+            f"{self._release} can be claimed",
         )
         freed = await self._loser.call("masc_lock", file_path="hello/greeting.py")
         self._report.check(
-            "a finished task gives its locks back", not freed["renewed"], f"{self._loser.name} has hello/greeting.py now"
+            "a finished task gives its locks back",
+            not freed["renewed"],
+            f"{self._loser.name} has hello/greeting.py now",
         )
         await self._loser.call("masc_unlock", file_path="hello/greeting.py")
         await self._loser.call("masc_claim", task_id=self._release)
@@ -215,5 +223,7 @@ class Story:
         unfinished = sum(status["tasks_by_status"].get(state, 0) for state in ("todo", "claimed", "in_progress"))
         left = (self._winner.worktree.exists() or self._loser.worktree.exists(), status["locks"]["active"], unfinished)
         self._report.check(
-            "nothing is left behind", left == (False, 0, 0), f"{status['tasks_by_status'].get('done', 0)} tasks done, no lock, no worktree"
+            "nothing is left behind",
+            left == (False, 0, 0),
+            f"{status['tasks_by_status'].get('done', 0)} tasks done, no lock, no worktree",
         )

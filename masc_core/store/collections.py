@@ -8,6 +8,7 @@ present unit of work. Records are frozen attrs classes; one with a ``version`` f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -24,6 +25,8 @@ R = TypeVar("R")
 _SEPARATOR = "\x1f"
 _AFTER_SEPARATOR = "\x20"
 _NUMBER_WIDTH = 16
+_REMEMBERED_BODY = 2048
+"""Largest body in bytes whose record is kept decoded."""
 
 
 def index_value(parts: Iterable[str | int]) -> str:
@@ -206,11 +209,23 @@ class LogView(Generic[R]):
 def _load(collection: str, key: str, record: type[R], body: bytes, stamp: str, number: int) -> R:
     """The record in ``body``, with its ``version`` or ``seq``, which the store keeps outside."""
     try:
-        data = orjson.loads(body)
-        data[stamp] = number
-        return structure(data, record)
+        if len(body) > _REMEMBERED_BODY:
+            return _decode(record, body, stamp, number)
+        remembered: R = _remembered(record, body, stamp, number)
+        return remembered
     except (ValueError, TypeError, KeyError) as error:
         raise RecordUnreadable(collection=collection, key=key, reason="corrupt") from error
+
+
+def _decode(record: type[R], body: bytes, stamp: str, number: int) -> R:
+    data = orjson.loads(body)
+    data[stamp] = number
+    return structure(data, record)
+
+
+# A call reads the same few records several times over, the room and its caller above all. Records are values: equal bytes
+# give an equal record, which nobody changes.
+_remembered: Callable[..., Any] = lru_cache(maxsize=1024)(_decode)
 
 
 def _dump(record: object, stamp: str) -> bytes:

@@ -175,7 +175,7 @@ class MemoryDriver:
                 room.leases[name] = lease
         room.fence = room.fence if leases.fence is None else leases.fence
         appended = _apply(room, writes)
-        lasts = {log: seq for log, seq in appended}
+        lasts = dict(appended)
         for waiters in room.watchers:
             waiters.wake(lasts)
         return Committed(tuple(seq for _, seq in appended), tuple(leases.granted))

@@ -42,7 +42,9 @@ def masc_records(register: Callable[[Collection[Any] | Log[Any]], None]) -> None
     register(LOCKS)
 
 
-@hookimpl
+# Awaited first (answers are asked for in reverse of the calling order): releasing the agent's tasks releases the locks
+# tagged with them, which would then be missing from the list given here.
+@hookimpl(trylast=True)
 async def masc_agent_released(ctx: Context, agent: Agent) -> Mapping[str, Any]:
     """An agent's locks go with it."""
     return {"locks_released": await release_all(ctx, "holder", agent.name.lower())}

@@ -180,16 +180,16 @@ class _Waiting:
         ahead = min(self.deadline - now, MARK_SECONDS)
         self.mark_ends = now + ahead
 
-        async def mark(work: Context) -> str | None:
+        async def mark(work: Context) -> None:
             presence = await work.presence.find(work.agent.lower())
             if presence is None:
-                return None
-            until = work.after(ahead + MARK_MARGIN)
+                return
+            # Noted before the commit: a call cancelled in the middle of it may have set the mark.
+            self.marked = until = work.after(ahead + MARK_MARGIN)
             alive = max(presence.alive_until or "", until)
             work.presence.put(evolve(presence, last_seen=work.now, listening_until=until, alive_until=alive))
-            return until
 
-        self.marked = await self.ctx.transact(mark)
+        await self.ctx.transact(mark)
 
     async def _unmark(self) -> None:
         """Take back this call's own mark, not one that a parallel call of the same agent set later."""

@@ -150,7 +150,8 @@ async def test_text_is_kept_and_only_its_line_is_escaped(masc: MascApp) -> None:
     text = "<script>alert(1)</script>|a\\\nb"
     outcome = await masc.outcome("masc_broadcast", agent_name="claude", message=text)
     line = outcome.text.splitlines()[0]
-    assert line.startswith("MSG|claude|all|") and line.endswith("|<script>alert(1)</script>\\|a\\\\\\nb")
+    assert line.startswith("MSG|claude|all|")
+    assert line.endswith("|<script>alert(1)</script>\\|a\\\\\\nb")
     assert (await masc.call("masc_messages", limit=1))["messages"][0]["content"] == text
 
 

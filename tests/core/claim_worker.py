@@ -6,8 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from masc_core.identity import local_client
-from masc_core.kernel import Kernel
+from masc_core.kernel import Kernel, local_client
 from masc_core.plugins import load
 from masc_core.rooms import Base
 from masc_core.settings import Settings

@@ -11,8 +11,7 @@ import pytest
 from support_core import admin, call
 
 from masc_core.clock import SystemClock
-from masc_core.identity import local_client
-from masc_core.kernel import Kernel
+from masc_core.kernel import Kernel, local_client
 from masc_core.pause import pause_room
 from masc_core.plugins import load
 from masc_core.rooms import Base
@@ -211,9 +210,7 @@ async def test_recent_leaves_out_what_ended_a_day_ago(masc: MascApp, clock: Manu
     assert (await masc.call("masc_tasks", status="done", assignee="claude"))["total"] == 1
 
 
-async def test_archived_tasks_are_found_newest_first_and_their_ids_stay_used(
-    masc: MascApp, clock: ManualClock
-) -> None:
+async def test_archived_tasks_are_found_newest_first_and_their_ids_stay_used(masc: MascApp, clock: ManualClock) -> None:
     assert (await masc.call("masc_archive_view")).get("error", {}).get("code") == "not_initialised"
     for title in ("Fix login", "Write ÄPFEL"):
         added = await masc.call("masc_add_task", title=title)
