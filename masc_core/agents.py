@@ -133,7 +133,8 @@ def _merged(parts: Sequence[Mapping[str, object]]) -> Released:
     for part in parts:
         for name, values in part.items():
             assert isinstance(values, list)
-            lists.setdefault(name, []).extend(values)
+            known = lists.setdefault(name, [])
+            known += [value for value in values if value not in known]
     return Released(**lists)
 
 

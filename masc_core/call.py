@@ -212,7 +212,7 @@ async def _outside(
         joined = await transact(room.driver, attempt, primed.tx.seen)
         if call.joined_as is not None:
             primed.caller = evolve(primed.caller, name=call.joined_as[1])
-        primed._tx = None
+        primed._tx, primed._now = None, 0.0
     return primed, await call.tool.handler(primed, **arguments), joined
 
 

@@ -39,10 +39,10 @@ def main() -> None:
     MCP; the commands below are for the person at the machine.
 
     \b
-    masc demo                                   see it work, in a temporary repository
+    masc demo                                     see it work, in a temporary repository
     masc serve --stdio --project . --agent NAME   what an MCP client starts
-    masc serve --http                           one server for several clients
-    masc status                                 who is here, who does what
+    masc serve --http                             one server for several clients
+    masc status                                   who is here, who does what
 
     The room is that of the repository you are in, also from inside a linked worktree; --project DIR names another.
     Exit status: 0 done, 1 refused or failed (the error's code is printed), 2 wrong usage.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -35,7 +36,7 @@ def _parse(text: str) -> dict[str, Any]:
     import orjson
 
     if text == "-":
-        text = click.get_text_stream("stdin").read()
+        text = sys.stdin.read()
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

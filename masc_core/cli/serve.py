@@ -66,7 +66,7 @@ class Wanted:
 )
 @common
 @click.pass_context
-def serve(ctx: click.Context, stdio: bool, http: bool, agent: str | None, **options: Any) -> None:
+def serve(ctx: click.Context, /, stdio: bool, http: bool, agent: str | None, **options: Any) -> None:
     """Serve the project's room to coding agents over MCP.
 
     Several servers may serve one room at the same time, on stdio and over HTTP, and their clients see each other at

@@ -20,7 +20,7 @@ FILES = {
     "hello/__init__.py": '"""Greets people."""\n',
     "hello/greeting.py": 'def greet(name: str) -> str:\n    return f"Hello, {name}!"\n',
     "hello/cli.py": "import sys\n\nfrom hello.greeting import greet\n\nprint(greet(sys.argv[1]))\n",
-    "tests/test_greeting.py": 'from hello.greeting import greet\n\n\ndef test_greet() -> None:\n    assert "Ada" in greet("Ada")\n',
+    "tests/test_greeting.py": 'from hello.greeting import greet\n\n\ndef test_greet():\n    assert "Ada" in greet("Ada")\n',
 }
 """A small program, with room for two agents."""
 
@@ -56,10 +56,14 @@ async def commit(directory: Path, message: str) -> str:
     return await git(directory, "rev-parse", "HEAD")
 
 
+def _temporary_directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="masc-demo-")).resolve()
+
+
 @asynccontextmanager
 async def temporary_project(keep: bool) -> AsyncIterator[Path]:
     """A git repository with a few files and one commit; removed afterwards unless ``keep``."""
-    top = Path(tempfile.mkdtemp(prefix="masc-demo-")).resolve()
+    top = _temporary_directory()
     try:
         project = top / "hello"
         for name, text in FILES.items():

@@ -14,7 +14,10 @@ from masc_core.demo.report import Narrator, Report
 __all__ = ["Story"]
 
 CHORES = 10
-GREETING = 'def greet(name: str, language: str = "en") -> str:\n    return {"en": "Hello", "de": "Hallo"}[language] + f", {name}!"\n'
+GREETING = """\
+def greet(name: str, language: str = "en") -> str:
+    return {"en": "Hello", "de": "Hallo"}[language] + f", {name}!"
+"""
 MANUAL = "# hello\n\nGreets people: `python -m hello.cli Ada`.\n"
 
 

@@ -27,9 +27,11 @@ async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool) -> M
     since = presence.last_seen if presence else timestamp(parse_time(ctx.now))
     own = ctx.caller.name.lower() == agent.name.lower()
     text = f"{agent.name} left" if own else f"agent {agent.name} silent since {since}"
+    locks: list[str] = []
     for task in held:
         freed = evolve(task, status="todo", assignee=None, claimed_at=None, started_at=None, updated_at=ctx.now)
         ctx.tasks.put(evolve(freed, log=line(ctx, task, text)))
         ctx.event("task_released", task.id, previous=task.status, status="todo", assignee=agent.name)
-        await ctx.ask("masc_task_ended", ctx=ctx, task=task)
-    return {"tasks_released": [t.id for t in held]}
+        for part in await ctx.ask("masc_task_ended", ctx=ctx, task=task):
+            locks += part.get("locks_released", ())
+    return {"tasks_released": [t.id for t in held], "locks_released": locks}

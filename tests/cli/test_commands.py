@@ -7,9 +7,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+from cli_support import ENVIRONMENT, MASC, add_task, masc
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
-from support import ENVIRONMENT, MASC, add_task, masc
 
 COMMANDS = ["serve", "demo", "status", "tools", "call", "mode", "pause", "resume", "schemas"]
 
@@ -109,7 +109,7 @@ def test_call_of_an_unknown_tool_names_near_ones(project: Path) -> None:
     assert "masc_claim" in masc(project, "call", "masc_clam", "--json").json["error"]["details"]["suggestions"]
 
 
-@pytest.mark.parametrize("name", ["a b", "system", "--x"])
+@pytest.mark.parametrize("name", ["a b", "system", "x" * 65])
 def test_call_refuses_what_is_no_agent_name(project: Path, name: str) -> None:
     ran = masc(project, "call", "masc_status", f"--agent={name}")
     assert ran.status == 1
@@ -164,8 +164,7 @@ def test_an_unknown_mode_is_one_sentence(project: Path, command: list[str], opti
 
 def test_mode_shows_and_switches(project: Path) -> None:
     assert masc(project, "mode", "--json").json["mode_source"] == "default"
-    assert masc(project, "mode", "minimal").err.startswith("not_initialised") or (project / ".masc").exists()
-    add_task(project, "Fix login")
+    assert not (project / ".masc").exists()
     switched = masc(project, "mode", "solo", "--json").json
     assert (switched["mode"], switched["changed"]) == ("solo", True)
     assert "mode solo (from room)" in masc(project, "mode").out

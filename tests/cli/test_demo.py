@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
-from support import masc
+from cli_support import masc
 
 from masc_core.demo.report import Report
 

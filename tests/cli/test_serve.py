@@ -11,9 +11,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+from cli_support import ENVIRONMENT, MASC, add_task, masc
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
-from support import ENVIRONMENT, MASC, add_task, masc
 
 
 @contextmanager

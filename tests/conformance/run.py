@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ NEEDS_DEMO = re.compile(
 
 NEEDS_DEMO_CHECKS = {
     "sep-2575-server-rejects-undeclared-capability",
-    "sep-2575-http-server-missing-capability-400",
+    "sep-2575-missing-capability-http-400",
     "sep-2575-http-server-no-independent-requests-on-stream",
     "sep-2575-server-no-log-without-loglevel",
 }
@@ -57,6 +58,7 @@ class Tally:
     scenarios: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def main() -> int:
@@ -116,15 +118,18 @@ def _installed(suite: Path) -> str | None:
 
 @contextlib.contextmanager
 def _serving(command: list[str]) -> Iterator[str]:
-    """A running server; gives the URL it printed on its first line."""
+    """A running server; gives the first URL it printed."""
     with tempfile.TemporaryDirectory() as room:
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))}
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=room, env=env)
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        server = subprocess.Popen(command, **both, text=True, cwd=room, env=env)  # type: ignore[call-overload]
         try:
             assert server.stdout is not None
             found = next((m for line in server.stdout if (m := re.search(r"https?://[^\s/]+", line))), None)
             if found is None:
                 raise SystemExit(f"{shlex.join(command)} ended without printing an address")
+            # Whatever it prints later must not fill the pipe and stop it.
+            threading.Thread(target=server.stdout.read, daemon=True).start()
             yield f"{found[0]}/mcp"
         finally:
             server.terminate()
@@ -166,6 +171,8 @@ def _count(tally: Tally, scenario: str, checks: list[dict[str, str]], filtered: 
         if filtered and status == "FAILURE" and check["id"] in NEEDS_DEMO_CHECKS:
             status = "SKIPPED"
         tally.counts[status] += 1
+        if status == "WARNING":
+            tally.warnings.append(f"{name}: {check['id']}: {check.get('errorMessage', '')}")
         if status == "FAILURE":
             tally.failures.append(f"{name}: {check['id']}: {check.get('errorMessage', '')}")
 
@@ -180,8 +187,9 @@ def _report(tallies: list[Tally], shipped: bool) -> None:
         print("left out for the shipped server: scenarios that call the suite's own demonstration tools, prompts and")
         print("resources; counted as skipped: single checks of other scenarios that do the same.")
     for tally in tallies:
-        for failure in tally.failures:
-            print(f"FAILED {tally.target} {tally.version} {failure}")
+        for word, entries in (("warned", tally.warnings), ("FAILED", tally.failures)):
+            for entry in entries:
+                print(f"{word} {tally.target} {tally.version} {entry}")
 
 
 if __name__ == "__main__":

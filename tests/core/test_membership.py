@@ -19,7 +19,7 @@ async def test_a_free_name_is_the_agents_name(masc: MascApp) -> None:
     first = await masc.call("masc_join", "claude-opus")
     assert first["agent"] == "claude-opus"
     assert first["agent_type"] == "claude"
-    assert not (first["renamed"] or first["rejoined"] or first["taken_over"])
+    assert not any(first[flag] for flag in ("renamed", "rejoined", "taken_over"))
     assert len(first["session_id"]) == 8
     assert len(first["guide"]) <= 300
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from tests.worktree.support import Repo, bare, init
+from worktree_support import Repo, bare, init
 
 
 @pytest.fixture

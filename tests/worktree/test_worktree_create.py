@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
+from worktree_support import Repo, init
 
 from masc_core.clock import SystemClock
 from masc_core.rooms import resolve_base
 from masc_core.testing.app import MascApp, masc_app
-from tests.worktree.support import Repo, init
 
 CREATE = "masc_worktree_create"
 
@@ -227,16 +228,31 @@ async def test_outside_git_and_without_commit_nothing_can_be_made(masc: MascApp)
 
 
 async def test_an_own_task_on_the_board_gets_the_worktree(masc: MascApp, repo: Repo) -> None:
-    task = (await masc.call("masc_add_task", "claude", title="Fix login"))["id"]
-    before = await masc.call(CREATE, "codex", task_id=task)
-    assert before["created"] is True
+    task = (await masc.call("masc_add_task", "claude", title="Fix login"))["task"]["id"]
+    other = (await masc.call("masc_add_task", "claude", title="Write docs"))["task"]["id"]
+    assert (await masc.call(CREATE, "codex", task_id=task))["created"] is True
+    assert await _worktree_of(masc, task) is None
     await masc.call("masc_claim", "claude", task_id=task)
+    await masc.call("masc_claim", "claude", task_id=other)
     made = await masc.call(CREATE, "claude", task_id=task)
-    shown = await masc.call("masc_tasks")
-    mine = next(t for t in shown["tasks"] if t["id"] == task)
-    assert mine["worktree"] == {"path": made["path"], "branch": made["branch"]}
+    assert await _worktree_of(masc, task) == {"path": made["path"], "branch": made["branch"]}
+    agents = (await masc.call("masc_agents"))["agents"]
+    assert next(a for a in agents if a["name"] == "claude")["current_task"] == task
     await masc.call("masc_worktree_remove", "claude", task_id=task)
-    assert "worktree" not in (await masc.call("masc_tasks"))["tasks"][0]
+    assert await _worktree_of(masc, task) is None
+    log = await masc.kernel.start_room.driver.read_log("events", 0, 100)
+    events = [json.loads(entry.body) for entry in log]
+    about = [(e["type"], e["actor"], e["subject"]) for e in events if e["type"].startswith("worktree_")]
+    assert about == [
+        ("worktree_created", "codex", task),
+        ("worktree_created", "claude", task),
+        ("worktree_removed", "claude", task),
+    ]
+
+
+async def _worktree_of(masc: MascApp, task_id: str) -> object:
+    tasks = (await masc.call("masc_tasks"))["tasks"]
+    return next(t for t in tasks if t["id"] == task_id).get("worktree")
 
 
 async def test_leaving_names_the_worktrees_and_keeps_them(masc: MascApp, repo: Repo) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from worktree_support import Repo
 
 from masc_core.clock import SystemClock
 from masc_core.store.driver import Acquire
@@ -15,7 +16,6 @@ from masc_core.testing.app import MascApp
 from masc_plugin_worktree.errors import GitFailed
 from masc_plugin_worktree.git import Git, git_environment
 from masc_plugin_worktree.lease import lease_name
-from tests.worktree.support import Repo
 
 CREATE = "masc_worktree_create"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from worktree_support import Repo
+
 from masc_core.testing.app import MascApp
-from tests.worktree.support import Repo
 
 CREATE, LIST = "masc_worktree_create", "masc_worktree_list"
 

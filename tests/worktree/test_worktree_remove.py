@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from worktree_support import Repo
 
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp
-from tests.worktree.support import Repo
 
 CREATE, REMOVE = "masc_worktree_create", "masc_worktree_remove"
 

@@ -1,0 +1,116 @@
+"""What a contract refuses, and with which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masc_core.errors import MascError
+from masc_core.plugins import load
+from masc_core.testing.app import MascApp
+
+CONTRACTS = load().contracts
+
+
+async def test_a_misspelt_argument_names_the_nearest(masc: MascApp) -> None:
+    """Acceptance 8 of model.md."""
+    error = await masc.error("masc_add_task", titel="T")
+    assert (error["code"], error["details"]["reason"], error["details"]["field"]) == (
+        "invalid_argument",
+        "unknown",
+        "titel",
+    )
+    assert "title" in error["details"]["expected"]
+    assert "agent_name" in (await masc.error("masc_claim", "claude", agentname="x"))["details"]["expected"]
+
+
+@pytest.mark.parametrize("value", [True, 3.0, "3", [], {}, float("nan")])
+async def test_integers_are_json_integers(masc: MascApp, value: object) -> None:
+    error = await masc.error("masc_add_task", title="T", priority=value)
+    assert (error["details"]["field"], error["details"]["reason"]) == ("priority", "type")
+
+
+async def test_null_counts_as_absent(masc: MascApp) -> None:
+    added = await masc.call("masc_add_task", title="T", priority=None, assignee=None, agent_name=None)
+    assert added["task"]["priority"] == 3
+    error = await masc.error("masc_add_task", title=None)
+    assert (error["details"]["field"], error["details"]["reason"]) == ("title", "missing")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "fits"),
+    [
+        ("masc_add_task", {"title": "x" * 500}, True),
+        ("masc_add_task", {"title": "x" * 501}, False),
+        ("masc_add_task", {"title": "😀" * 500}, True),
+        ("masc_add_task", {"title": "T", "description": "x" * 20_000}, True),
+        ("masc_add_task", {"title": "T", "description": "x" * 20_001}, False),
+        ("masc_add_task", {"title": "T", "description": "a\0"}, False),
+        ("masc_add_task", {"title": "T", "priority": 1}, True),
+        ("masc_add_task", {"title": "T", "priority": 5}, True),
+        ("masc_add_task", {"title": "T", "files": ["a"] * 100}, True),
+        ("masc_add_task", {"title": "T", "files": ["a"] * 101}, False),
+        ("masc_add_task", {"title": "T", "files": "a"}, False),
+        ("masc_add_task", {"title": "T", "capabilities": ["c"] * 51}, False),
+        ("masc_add_task", {"title": "T", "capabilities": ["c" * 64]}, True),
+        ("masc_add_task", {"title": "T", "capabilities": ["c" * 65]}, False),
+        ("masc_add_task", {"title": "T", "capabilities": ["c" * 65, 3]}, False),
+        ("masc_add_task", {"title": "T", "capabilities": ["a", None]}, False),
+        ("masc_claim_next", {"agent_name": "a", "exclude_task_ids": ["t"] * 100}, True),
+        ("masc_claim_next", {"agent_name": "a", "exclude_task_ids": ["t"] * 101}, False),
+        ("masc_tasks", {"limit": 200}, True),
+        ("masc_tasks", {"limit": 201}, False),
+        ("masc_tasks", {"limit": 0}, False),
+        ("masc_tasks", {"offset": 1_000_000}, True),
+        ("masc_tasks", {"offset": 1_000_001}, False),
+        ("masc_tasks", {"status": "open"}, True),
+        ("masc_tasks", {"status": "Open"}, False),
+        ("masc_join", {"agent_name": "a", "session_id": "0123abcd"}, True),
+        ("masc_join", {"agent_name": "a", "session_id": "0123abcd\n"}, False),
+        ("masc_join", {"agent_name": "a", "session_id": "0123ABCD"}, False),
+    ],
+)
+async def test_bounds_are_inclusive(masc: MascApp, tool: str, arguments: dict[str, Any], fits: bool) -> None:
+    await masc.call("masc_init")
+    result = await masc.call(tool, **arguments)
+    assert ("error" not in result) is fits, result
+    if not fits:
+        assert result["error"]["code"] == "invalid_argument"
+
+
+async def test_the_rule_of_a_value_gives_its_own_error(masc: MascApp) -> None:
+    assert (await masc.error("masc_claim", "claude", task_id="a b"))["code"] == "invalid_task_id"
+    assert (await masc.error("masc_claim", "a b", task_id="t"))["code"] == "invalid_agent_name"
+    error = await masc.error("masc_add_task", title="T", files=["ok", "../x"])
+    assert (error["code"], error["details"]["field"]) == ("invalid_file_path", "files.1")
+
+
+async def test_capabilities_lose_blanks_and_duplicates(masc: MascApp) -> None:
+    added = await masc.call("masc_add_task", title="T", capabilities=[" Python", "python", "Go"])
+    assert added["task"]["capabilities"] == ["Python", "Go"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(data=st.data())
+def test_no_argument_whatever_breaks_validation(data: st.DataObject) -> None:
+    contract = CONTRACTS[data.draw(st.sampled_from(sorted(CONTRACTS)))]
+    names = st.sampled_from([*contract.input["properties"], "other"])
+    try:
+        contract.validate(data.draw(st.dictionaries(names, JSON)))
+    except MascError as error:
+        assert error.code.startswith("invalid_")
+
+
+def test_the_listed_schema_hides_a_known_caller() -> None:
+    claim = CONTRACTS["masc_claim"]
+    assert "agent_name" in claim.listed(False)["properties"]
+    assert "agent_name" not in claim.listed(True)["properties"]

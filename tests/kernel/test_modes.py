@@ -1,0 +1,92 @@
+"""Modes: what is listed, what is refused, what is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from masc_core.identity import Client
+from masc_core.plugins import Registry
+from masc_core.testing.app import MascApp, masc_app
+
+CLIENT = Client(transport="http", source="test")
+COUNTS = {"minimal": 20, "solo": 19, "standard": 30}
+
+
+async def call(masc: MascApp, tool: str, **arguments: Any) -> dict[str, Any]:
+    """A call by a client whose endpoint fixes no mode."""
+    return dict((await masc.outcome(tool, CLIENT, **arguments)).structured)
+
+
+async def test_the_default_is_standard_and_a_stored_mode_goes_before(masc: MascApp) -> None:
+    assert (await masc.kernel.active(CLIENT)).selection.source == "default"
+    switched = await call(masc, "masc_switch_mode", mode="minimal")
+    assert (switched["previous_mode"], switched["mode"], switched["changed"]) == ("standard", "minimal", True)
+    active = await masc.kernel.active(CLIENT)
+    assert (active.selection.mode, active.selection.source) == ("minimal", "room")
+    assert (await call(masc, "masc_switch_mode", mode="minimal"))["changed"] is False
+    back = await call(masc, "masc_switch_mode", mode="inherit")
+    assert (back["mode"], back["mode_source"]) == ("standard", "default")
+
+
+@pytest.mark.parametrize("mode", sorted(COUNTS))
+async def test_each_mode_lists_its_tools_and_config_counts_them(masc: MascApp, mode: str) -> None:
+    """Acceptance 1 of modes.md, for the four categories of now."""
+    await call(masc, "masc_switch_mode", mode=mode)
+    listed = await masc.kernel.list_tools(CLIENT)
+    config = await call(masc, "masc_get_config")
+    assert config["enabled_tool_count"] == len(listed)
+    if {"core", "comm", "worktree", "health"} <= set(masc.kernel.registry.categories):
+        assert len(listed) == COUNTS[mode]
+
+
+async def test_the_call_that_helps_helps(masc: MascApp) -> None:
+    """Acceptance 3 of modes.md, with category comm."""
+    await call(masc, "masc_switch_mode", mode="minimal")
+    error = (await call(masc, "masc_who"))["error"]
+    assert (error["code"], error["details"]["category"]) == ("tool_not_enabled", "comm")
+    enable = error["details"]["enable"]
+    await call(masc, enable["tool"], **enable["arguments"])
+    assert "error" not in await call(masc, "masc_who")
+    assert (await masc.kernel.active(CLIENT)).categories == ("core", "comm", "health")
+
+
+async def test_custom_always_has_core_and_unknown_names_store_nothing(masc: MascApp) -> None:
+    """Acceptance 10 of modes.md."""
+    await call(masc, "masc_switch_mode", mode="custom", categories=["health"])
+    assert (await masc.kernel.active(CLIENT)).categories == ("core", "health")
+    for arguments in ({"categories": ["nosuch"]}, {"categories": []}, {}):
+        error = (await call(masc, "masc_switch_mode", mode="custom", **arguments))["error"]
+        assert error["code"] == "invalid_argument"
+    assert (await masc.kernel.active(CLIENT)).categories == ("core", "health")
+
+
+async def test_a_list_of_categories_makes_any_mode_custom(masc: MascApp) -> None:
+    assert (await call(masc, "masc_switch_mode", mode="full", categories=["health"]))["mode"] == "custom"
+
+
+async def test_an_endpoints_mode_is_fixed(masc: MascApp) -> None:
+    """Acceptance 4 of modes.md."""
+    client = Client(transport="http", source="test", selection=masc.kernel.modes.check("minimal", (), "url"))
+    before = await masc.kernel.list_tools(client)
+    outcome = await masc.outcome("masc_switch_mode", client, mode="full")
+    assert outcome.structured["error"]["details"] == {"mode": "minimal", "fixed_by": "url"}
+    assert await masc.kernel.list_tools(client) == before
+    hidden = (await masc.outcome("masc_who", client)).structured["error"]
+    assert "enable" not in hidden["details"]
+    assert "?mode=custom&categories=core,comm,health" in hidden["message"]
+
+
+async def test_a_stored_category_that_is_gone_is_reported(masc: MascApp) -> None:
+    active = masc.kernel.modes.resolve(type(masc.kernel.modes.check("full", (), "room"))("custom", ("gone",), "room"))
+    assert (active.categories, active.missing) == (("core",), ("gone",))
+
+
+async def test_a_stored_mode_outlives_a_restart(tmp_path: Path, registry: Registry) -> None:
+    """Acceptance 11 of modes.md."""
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
+        await call(masc, "masc_switch_mode", mode="solo")
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
+        assert (await call(masc, "masc_get_config"))["mode"] == "solo"
