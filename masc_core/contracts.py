@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Union
 
 import attrs
@@ -48,8 +49,16 @@ def _is_integer(_: object, value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+    """As JSON Schema means it: ``$`` is the end, not the place before a last line break."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$\Z", r"\\Z", pattern), value):
+        yield ValidationError(f"does not match {pattern}")
+
+
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    Draft202012Validator,
+    {"pattern": _pattern},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 
 
@@ -113,7 +122,7 @@ class Contract:
     _check_output: Any = field(repr=False, eq=False)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The handler's keyword arguments, in stored form; ``null`` counts as absent.
+        """The handler's keyword arguments, in stored form; ``null`` counts as absent, and the caller is no argument.
 
         Raises :class:`InvalidArgument`, or the error of the value's own rule, for the first violation.
         """
@@ -129,7 +138,7 @@ class Contract:
         for name, value in given.items():
             if (parser := self._parsers.get(name)) is not None:
                 given[name] = parser.parse(name, value)
-        return {self._names[name]: value for name, value in given.items()}
+        return {self._names[name]: value for name, value in given.items() if name in self._names}
 
     def check_result(self, structured: Mapping[str, Any]) -> None:
         """Raise ``jsonschema.ValidationError`` when a result breaks the output contract."""

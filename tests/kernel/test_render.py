@@ -1,0 +1,80 @@
+"""Text and structure of a result carry the same facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from masc_core.identity import Client
+from masc_core.render import render
+from masc_core.testing.app import MascApp
+
+TITLE = 'Ünïcode "quoted", with, commas = and\u2028separators'
+
+
+def facts(value: Any) -> Iterator[str]:
+    """Every id, name, number and text in a result."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from facts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from facts(inner)
+    elif not isinstance(value, bool):
+        yield str(value)
+
+
+async def test_every_fact_of_every_core_result_is_in_its_text(masc: MascApp) -> None:
+    """Acceptance 4 of model.md, for category core."""
+    client = Client(transport="http", source="test", bindings=("session:a",))
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("masc_status", {}),
+        ("masc_init", {"agent_name": "claude"}),
+        ("masc_set_room", {"path": str(masc.path)}),
+        ("masc_join", {"agent_name": "claude", "capabilities": ["Python 3"], "room_secret": "0" * 64}),
+        ("masc_start", {"agent_name": "claude", "task_title": TITLE}),
+        ("masc_add_task", {"title": TITLE, "description": "two\nlines", "files": ["a b/", "c"], "priority": 5}),
+        ("masc_add_task", {"title": "B", "depends_on": ["task-002"], "assignee": "claude", "capabilities": ["x y"]}),
+        ("masc_claim", {"agent_name": "claude", "task_id": "task-002"}),
+        ("masc_transition", {"agent_name": "claude", "task_id": "task-002", "action": "start", "notes": "a, b\nc"}),
+        ("masc_lock", {"agent_name": "claude", "file_path": "src/a b.py"}),
+        ("masc_status", {"agent_name": "claude"}),
+        ("masc_tasks", {}),
+        ("masc_done", {"agent_name": "claude", "task_id": "task-002", "notes": "ok\n- not an item"}),
+        ("masc_claim_next", {"agent_name": "gemini"}),
+        ("masc_update_priority", {"task_id": "task-003", "priority": 1}),
+        ("masc_archive_view", {}),
+        ("masc_get_config", {}),
+        ("masc_switch_mode", {"mode": "custom", "categories": ["health", "comm"]}),
+        ("masc_leave", {"agent_name": "claude"}),
+    ]
+    called = {tool for tool, _ in calls}
+    assert {n for n, c in masc.kernel.registry.contracts.items() if c.tool.category == "core"} <= called
+    for tool, arguments in calls:
+        outcome = await masc.outcome(tool, client, **arguments)
+        assert outcome.error is None, (tool, outcome.text)
+        missing = [fact for fact in facts(outcome.structured) if fact not in outcome.text]
+        assert not missing, (tool, missing, outcome.text)
+        assert "null" not in str(outcome.structured)
+
+
+@pytest.mark.parametrize(
+    "structured",
+    [
+        {"a": {"b": {"c": {"d": "deep"}}}},
+        {"a": [{"b": [{"c": ["deep", "er"]}]}]},
+        {"a": [["x", "y"], ["z"]]},
+        {"a": {"items": [{"n": 1.5}, {"n": -2}]}},
+        {"a": {"claude": 3}},
+        {"": "odd"},
+    ],
+)
+def test_nothing_is_lost_however_deep(structured: dict[str, Any]) -> None:
+    text = render(structured)
+    assert all(fact in text for fact in facts(structured))
+
+
+def test_an_empty_result_is_still_a_text() -> None:
+    assert render({})
