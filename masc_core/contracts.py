@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Union
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 import attrs
 from attrs import field, frozen
-from jsonschema import Draft202012Validator, ValidationError, validators
 
 from masc_core.errors import InvalidArgument, MascError, StartError
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import CallerUse, Tool
 from masc_core.values import AgentName, Bound, Parsed, check_text, shown
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
 __all__ = ["Contract", "contract_of", "schema_of"]
 
@@ -42,24 +45,6 @@ _SCALARS: dict[Any, dict[str, Any]] = {
 }
 
 Schema = dict[str, Any]
-
-
-def _is_integer(_: object, value: object) -> bool:
-    """JSON integers only: the reference validator also takes 3.0, which no handler expects."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
-    """As JSON Schema means it: ``$`` is the end, not the place before a last line break."""
-    if isinstance(value, str) and not re.search(re.sub(r"\$\Z", r"\\Z", pattern), value):
-        yield ValidationError(f"does not match {pattern}")
-
-
-_Validator = validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    {"pattern": _pattern},
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
-)
 
 
 def schema_of(annotation: Any) -> Schema:
@@ -118,8 +103,14 @@ class Contract:
     output: Schema
     _names: dict[str, str] = field(repr=False)
     _parsers: dict[str, Parsed] = field(repr=False)
-    _check_input: Any = field(repr=False, eq=False)
-    _check_output: Any = field(repr=False, eq=False)
+
+    @cached_property
+    def _check_input(self) -> Validator:
+        return validator(self.input)
+
+    @cached_property
+    def _check_output(self) -> Validator:
+        return validator(_with_common(self.output))
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The handler's keyword arguments, in stored form; ``null`` counts as absent, and the caller is no argument.
@@ -173,6 +164,14 @@ class Contract:
             except MascError as error:
                 return error
         return _explain(first)
+
+
+def validator(schema: Schema) -> Validator:
+    """The compiled validator of a schema. Imported on first use: a server that starts to list tools needs none."""
+    from masc_core._validators import ContractValidator
+
+    made: Validator = ContractValidator(schema)
+    return made
 
 
 def _explain(error: ValidationError) -> InvalidArgument:
@@ -259,7 +258,7 @@ def _derive(tool: Tool) -> Contract:
     output = schema_of(hints["return"])
     if output.get("type") != "object":
         raise TypeError("the return annotation must be an attrs class")
-    return Contract(tool, schema, output, names, parsers, _Validator(schema), _Validator(_with_common(output)))
+    return Contract(tool, schema, output, names, parsers)
 
 
 def _metadata(annotation: Any) -> tuple[Any, ...]:

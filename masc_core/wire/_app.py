@@ -19,18 +19,19 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from masc_core.errors import InternalError, PayloadTooLarge, ShuttingDown
+from masc_core.wire._delivery import DELIVERED
 from masc_core.wire._limits import Disconnected, read_body, replay
 from masc_core.wire._origin import HostPolicy
 from masc_core.wire._protocol import CONNECTION, Connection
 from masc_core.wire._replies import send_error, send_json, send_refusal
 from masc_core.wire._rpc import parse, request_id, rpc_error
-from masc_core.wire._sessions import DELIVERED, MESSAGE, SessionManager
+from masc_core.wire._sessions import MESSAGE, SessionManager
 from masc_core.wire.versions import SUPPORTED_VERSIONS
 
 if TYPE_CHECKING:
     from masc_core.wire.http import HttpOptions
 
-__all__ = ["DELIVERED", "EndpointCheck", "Health", "McpApp"]
+__all__ = ["EndpointCheck", "Health", "McpApp"]
 
 Health = Callable[[], Awaitable[tuple[int, dict[str, Any]]]]
 EndpointCheck = Callable[[Mapping[str, str]], str | None]

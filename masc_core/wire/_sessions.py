@@ -21,13 +21,11 @@ from mcp.shared.message import SessionMessage
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from masc_core.wire._delivery import DELIVERED
 from masc_core.wire._replies import send_json
 from masc_core.wire._rpc import dump, rpc_error
 
-__all__ = ["DELIVERED", "MESSAGE", "SessionManager"]
-
-DELIVERED: Final = "masc.delivered"
-"""Scope key of the callables to await once the response has reached the client's connection."""
+__all__ = ["MESSAGE", "SessionManager"]
 
 MESSAGE: Final = "masc.message"
 """Where the application leaves the parsed JSON-RPC message in the scope."""

@@ -17,7 +17,8 @@ from mcp.server.streamable_http import EventStore
 from starlette.routing import BaseRoute
 
 from masc_core.errors import StartError
-from masc_core.wire._app import DELIVERED, EndpointCheck, Health, McpApp
+from masc_core.wire._app import EndpointCheck, Health, McpApp
+from masc_core.wire._delivery import DELIVERED
 from masc_core.wire._protocol import protocol_class
 from masc_core.wire._signals import told_to_stop
 

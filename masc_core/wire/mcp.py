@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
@@ -21,7 +21,6 @@ from mcp.server.session import ServerSession
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from starlette.requests import Request as HttpRequest
 
 import masc_core
 from masc_core.call import Outcome, failure
@@ -33,9 +32,12 @@ from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
-from masc_core.wire._app import DELIVERED
+from masc_core.wire._delivery import DELIVERED
 from masc_core.wire.stdio import Deliveries
 from masc_core.wire.versions import advertise_every_version
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as HttpRequest
 
 __all__ = ["INSTRUCTIONS", "Adapter"]
 

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support_core import admin, call
@@ -154,7 +155,7 @@ async def test_a_cancelled_dependency_is_finished_and_said_in_the_log(masc: Masc
     "arguments",
     [{"title": "T", "priority": 6}, {"title": "T", "priority": 0}, {"title": "   "}, {"title": ""}, {"title": "a\nb"}],
 )
-async def test_a_refused_task_uses_no_id(masc: MascApp, arguments: dict[str, object]) -> None:
+async def test_a_refused_task_uses_no_id(masc: MascApp, arguments: dict[str, Any]) -> None:
     """Acceptance 11."""
     assert (await masc.error("masc_add_task", **arguments))["code"] == "invalid_argument"
     assert (await masc.call("masc_add_task", title="T"))["task"]["id"] == "task-001"

@@ -57,7 +57,8 @@ async def test_custom_always_has_core_and_unknown_names_store_nothing(masc: Masc
     """Acceptance 10 of modes.md."""
     await call(masc, "masc_switch_mode", mode="custom", categories=["health"])
     assert (await masc.kernel.active(CLIENT)).categories == ("core", "health")
-    for arguments in ({"categories": ["nosuch"]}, {"categories": []}, {}):
+    refused: tuple[dict[str, Any], ...] = ({"categories": ["nosuch"]}, {"categories": []}, {})
+    for arguments in refused:
         error = (await call(masc, "masc_switch_mode", mode="custom", **arguments))["error"]
         assert error["code"] == "invalid_argument"
     assert (await masc.kernel.active(CLIENT)).categories == ("core", "health")
