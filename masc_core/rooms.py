@@ -211,7 +211,10 @@ async def export_lines(driver: Driver, records: Sequence[Collection[object] | Lo
     for declared in records:
         if isinstance(declared, Collection):
             documents = await driver.scan(Scan(declared.name, limit=10_000_000))
-            lines += [orjson.dumps({**d.key._asdict(), "version": d.version, **_body(d.body)}) for d in documents]
+            lines += [
+                orjson.dumps({"collection": d.key.collection, "key": d.key.id, "version": d.version, **_body(d.body)})
+                for d in documents
+            ]
         else:
             entries = await driver.read_log(declared.name, 0, 10_000_000)
             lines += [orjson.dumps({"log": declared.name, "seq": e.seq, **_body(e.body)}) for e in entries]

@@ -32,6 +32,7 @@ async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool) -> M
         freed = evolve(task, status="todo", assignee=None, claimed_at=None, started_at=None, updated_at=ctx.now)
         ctx.tasks.put(evolve(freed, log=line(ctx, task, text)))
         ctx.event("task_released", task.id, previous=task.status, status="todo", assignee=agent.name)
+        ctx.system_message(f"{task.id} todo again, {text}: {task.title}")
         for part in await ctx.ask("masc_task_ended", ctx=ctx, task=task):
             locks += part.get("locks_released", ())
     return {"tasks_released": [t.id for t in held], "locks_released": locks}
