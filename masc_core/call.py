@@ -57,6 +57,8 @@ class Call:
     active: Active
     progress: Progress | None = None
     """``await progress(elapsed seconds, total, text)``, where the client asked for it."""
+    reading: Transaction | None = None
+    """What was read of the start room to find the mode."""
     joined_as: tuple[str, str] | None = None
     """Requested and given name, once this call has joined its caller."""
     room_created: bool = False
@@ -156,8 +158,9 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     tool = call.tool
     exists = await room.connect(create=False)
     record = None
-    tx = Transaction(room.driver) if exists else None
-    if tx is not None:
+    tx = None
+    if exists:
+        tx = call.reading if call.reading is not None and room is kernel.start_room else Transaction(room.driver)
         record = await View(ROOMS, tx).find(ROOM_ID)
     actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):

@@ -72,17 +72,17 @@ class Kernel:
         self.stopping.set()
         await self._stack.aclose()
 
-    async def room_record(self) -> Room | None:
+    async def room_record(self, reading: Transaction | None = None) -> Room | None:
         """The start room's record, or ``None`` while there is no room."""
         if not await self.start_room.connect(create=False):
             return None
-        return await View(ROOMS, Transaction(self.start_room.driver)).find(ROOM_ID)
+        return await View(ROOMS, reading or Transaction(self.start_room.driver)).find(ROOM_ID)
 
-    async def active(self, client: Client) -> Active:
+    async def active(self, client: Client, reading: Transaction | None = None) -> Active:
         """The mode in force for a client."""
         if client.selection is not None:
             return self.modes.resolve(client.selection)
-        return self.modes.resolve(self.modes.stored(await self.room_record()))
+        return self.modes.resolve(self.modes.stored(await self.room_record(reading)))
 
     async def list_tools(self, client: Client) -> list[dict[str, Any]]:
         """The tools/list array for a client. Equal mode and plugins give the same list object; do not change it."""
@@ -100,12 +100,14 @@ class Kernel:
             near = difflib.get_close_matches(name, self.registry.contracts, n=5, cutoff=0.4)
             raise ToolNotFound(tool=name[:80], suggestions=near)
         try:
-            active = await self.active(client)
+            connected = await self.start_room.connect(create=False)
+            reading = Transaction(self.start_room.driver) if connected else None
+            active = await self.active(client, reading)
             if client.transport != "local":
                 self.modes.ensure_enabled(contract, active)
         except MascError as error:
             return calls.failure(error)
-        return await calls.run(self, Call(contract, arguments, client, self.bindings, active, progress))
+        return await calls.run(self, Call(contract, arguments, client, self.bindings, active, progress, reading))
 
     async def sweep_forever(self) -> None:
         """Do what is due by time, every 60 s; one of the processes that share a room does it for all."""

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 from masc_core import READ, READER, WORKER, WRITE, AgentName, Bound, CallerUse, Context, Parsed, TaskId, Title, tool
 from masc_core.agents import find_agent
 from masc_core.errors import AgentNotFound
-from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, LogLine, Task, TaskNotFound
+from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, Task, TaskNotFound
 from masc_core.store.collections import View
 from masc_core.values import (
     Capabilities,
@@ -322,8 +322,7 @@ async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority
         raise TaskInvalidState(task_id=task_id, status=task.status, action="prioritise", allowed=[])
     if task.priority == priority:
         return Reprioritised(task, priority, priority, changed=False)
-    said = LogLine(ctx.now, ctx.actor, f"priority {task.priority} to {priority}")
-    stored = ctx.tasks.put(evolve(task, priority=priority, updated_at=ctx.now, log=[*task.log, said][-50:]))
+    stored = ctx.tasks.put(evolve(task, priority=priority, updated_at=ctx.now))
     ctx.event("task_priority", task_id, old=task.priority, new=priority)
     return Reprioritised(stored, task.priority, priority, changed=True)
 
