@@ -30,7 +30,7 @@ from masc_core.errors import (
 )
 from masc_core.identity import Bindings, Client, join, resolve
 from masc_core.modes import Active
-from masc_core.records import ROOM_ID, ROOMS
+from masc_core.records import ROOM_ID, ROOMS, Room
 from masc_core.render import render
 from masc_core.rooms import OpenRoom, resolve_base
 from masc_core.store.collections import View
@@ -165,9 +165,10 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
         await _ensure_acceptable(kernel, call, room)
-        call.room_created = await room.create(actor)
-        tx = Transaction(room.driver)
-        record = await View(ROOMS, tx).find(ROOM_ID)
+        await room.connect(create=True)
+        if not tool.transactional:
+            _, call.room_created = await transact(room.driver, lambda tx: room.found(tx, actor))
+        tx, record = Transaction(room.driver), room.record()
     if record is None and tool.needs_room:
         raise NotInitialised(path=str(room.base.path))
     ctx = kernel.context(call, room, record, tx)
@@ -221,7 +222,15 @@ async def _outside(
 
 async def _attempt_context(primed: Context, tx: Transaction) -> Context:
     """A fresh context for one attempt, so that a repeated one does not say things twice."""
-    room = await View(ROOMS, tx).find(ROOM_ID)
+    call, client = primed.call, primed.call.client
+    room: Room | None
+    if primed.room is not None:
+        # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
+        actor = client.agent or client.person or "anonymous"
+        room, made = await primed._open.found(tx, actor)
+        call.room_created = call.room_created or made
+    else:
+        room = None
     return evolve(primed, tx=tx, room=room, now=primed.clock.now(), warnings=list(primed.warnings), delivered=[])
 
 

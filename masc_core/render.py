@@ -12,6 +12,7 @@ from typing import Any
 __all__ = ["render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
+_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _BARE = re.compile(r"[\w./:@+-]+\Z")
 
 
@@ -67,7 +68,7 @@ def _value(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """A scalar as it is; text with blanks in quotes, itself unchanged."""
+    """A scalar as it is; text with blanks in quotes, its line breaks escaped, or a message could pose as an item."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -75,4 +76,8 @@ def _scalar(value: Any) -> str:
     text = str(value)
     if _BARE.match(text):
         return text
-    return f'"{text}"'
+    return f'"{_BREAK.sub(_escaped, text)}"'
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return {"\n": r"\n", "\r": r"\r"}.get(found[0], f"\\u{ord(found[0]):04x}")

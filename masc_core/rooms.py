@@ -20,7 +20,7 @@ from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.driver import Driver, Key, Scan
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.sqlite import SqliteDriver
-from masc_core.store.transaction import Transaction, transact
+from masc_core.store.transaction import Transaction
 
 __all__ = ["Base", "OpenRoom", "Rooms", "find_base", "resolve_base"]
 
@@ -137,20 +137,18 @@ class OpenRoom:
         )
         return await self._stack.enter_async_context(driver)
 
-    async def create(self, actor: str) -> bool:
-        """Make the room where it is missing; false when it was there."""
-        await self.connect(create=True)
+    def record(self) -> Room:
+        """What the record of a new room is."""
+        return Room(ROOM_ID, self.settings.cluster, str(self.base.path), timestamp(self.clock.now()))
 
-        async def run(tx: Transaction) -> bool:
-            rooms = View(ROOMS, tx)
-            if await rooms.find(ROOM_ID) is not None:
-                return False
-            now = timestamp(self.clock.now())
-            rooms.put(Room(ROOM_ID, self.settings.cluster, str(self.base.path), now))
-            LogView(EVENTS, tx).append(Event("room_initialised", now, actor, {}, ROOM_ID))
-            return True
-
-        return await transact(self.driver, run)
+    async def found(self, tx: Transaction, actor: str) -> tuple[Room, bool]:
+        """The room's record, made in this unit of work where it is missing, and whether it was."""
+        rooms = View(ROOMS, tx)
+        if (existing := await rooms.find(ROOM_ID)) is not None:
+            return existing, False
+        made = rooms.put(self.record())
+        LogView(EVENTS, tx).append(Event("room_initialised", made.started_at, actor, {}, ROOM_ID))
+        return made, True
 
     async def wait(self, after: Mapping[str, int], seconds: float) -> bool:
         """Wait until a log has grown, the time is over or the server stops; true for the first."""

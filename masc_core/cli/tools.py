@@ -39,9 +39,20 @@ def tools(
     """
     name, listing, rows = run(_rows(project, mode, categories, checked_agent(agent)))
     if as_json:
-        print_json(_costs(name, rows) if cost else listing)
+        print_json(_costs(name, rows) if cost else _as_sent(listing))
     else:
         _show(name, rows, cost)
+
+
+def _as_sent(listing: list[Row]) -> list[Row]:
+    """The array with its keys in the order of the wire, so that the two can be compared as bytes."""
+    from mcp_types import methods
+    from mcp_types.version import LATEST_HANDSHAKE_VERSION
+
+    sent: list[Row] = methods.serialize_server_result("tools/list", LATEST_HANDSHAKE_VERSION, {"tools": listing})[
+        "tools"
+    ]
+    return sent
 
 
 async def _rows(

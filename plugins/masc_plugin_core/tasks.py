@@ -284,7 +284,7 @@ async def masc_done(
 ) -> Done:
     """Finish your task; names the tasks this unblocks."""
     done = await transition(ctx, task_id, "done", expected_version=expected_version, notes=notes)
-    unblocked = await unblocked_by(ctx, done.task)
+    unblocked = await unblocked_by(ctx, done.task) if done.changed else []
     return Done(
         done.task,
         done.previous_status,
