@@ -17,7 +17,7 @@ from masc_core.testing.app import MascApp, masc_app
 from masc_core.wire.http import HttpOptions, build_app, serve_http
 from masc_core.wire.mcp import INSTRUCTIONS, Adapter
 
-BOUND = 5.0
+BOUND = 20.0
 eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
