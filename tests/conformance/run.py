@@ -28,7 +28,7 @@ SUITE = "@modelcontextprotocol/conformance"
 SUITE_VERSION = "0.2.0-alpha.12"
 NODE_MAJOR = "22"
 VERSIONS = ("2025-06-18", "2025-11-25", "2026-07-28")
-DEFAULT_COMMAND = "masc serve --http --port 0"
+DEFAULT_COMMAND = f"{shlex.quote(sys.executable)} -m masc_core serve --http --port 0"
 _START_SECONDS = 30
 _SUITE_SECONDS = 600
 
