@@ -221,14 +221,16 @@ async def _outside(
 
 
 async def _attempt_context(primed: Context, tx: Transaction) -> Context:
-    """A fresh context for one attempt, so that a repeated one does not say things twice."""
+    """A fresh context for one attempt, so that a repeated one neither says things twice nor keeps what the lost one did."""
     call, client = primed.call, primed.call.client
+    call.joined_as = None
     room: Room | None
     if primed.room is not None:
         # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
         actor = client.agent or client.person or "anonymous"
         room, made = await primed._open.found(tx, actor)
-        call.room_created = call.room_created or made
+        if call.tool.transactional:
+            call.room_created = made
     else:
         room = None
     return evolve(primed, tx=tx, room=room, now=primed.clock.now(), warnings=list(primed.warnings), delivered=[])

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,14 +118,13 @@ async def _stdio(kernel: Kernel, wanted: Wanted, selection: Selection | None) ->
     deliveries = Deliveries()
     given: dict[str, Any] = {"agent": wanted.agent, "selection": selection, "deliveries": deliveries}
     async with Adapter(kernel, transport="stdio", **given) as adapter:
-        with _stopped_by_signals(kernel.stopping):
-            await serve_stdio(
-                adapter.server,
-                max_line=kernel.start_room.settings.server.max_body_bytes,
-                deliveries=deliveries,
-                stopping=kernel.stopping,
-                initialization=adapter.initialization,
-            )
+        await serve_stdio(
+            adapter.server,
+            max_line=kernel.start_room.settings.server.max_body_bytes,
+            deliveries=deliveries,
+            stopping=kernel.stopping,
+            initialization=adapter.initialization,
+        )
 
 
 async def _http(kernel: Kernel, wanted: Wanted, selection: Selection | None) -> None:
@@ -191,19 +189,3 @@ async def _sweeping(kernel: Kernel) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stopping: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT end the service in order; where the system has no such handlers they end it at once."""
-    loop = asyncio.get_running_loop()
-    installed = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, stopping.set)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)

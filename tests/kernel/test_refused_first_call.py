@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from masc_core.testing.app import MascApp
+import asyncio
+from pathlib import Path
+
+from masc_core.clock import SystemClock
+from masc_core.plugins import Registry
+from masc_core.testing.app import MascApp, masc_app
 
 
 async def test_a_call_that_its_handler_refuses_makes_no_room(masc: MascApp) -> None:
@@ -26,3 +31,11 @@ async def test_a_repeated_done_unblocks_nothing_again(masc: MascApp) -> None:
     await masc.call("masc_claim", "claude", task_id="task-001")
     assert (await masc.call("masc_done", "claude", task_id="task-001"))["unblocked"] == ["task-002"]
     assert (await masc.call("masc_done", "claude", task_id="task-001"))["unblocked"] == []
+
+
+async def test_of_several_processes_that_make_the_room_one_says_so(tmp_path: Path, registry: Registry) -> None:
+    """An attempt that lost the race forgets what it had done."""
+    facts = {"backend": "sqlite", "clock": SystemClock(), "registry": registry}
+    async with masc_app(tmp_path, **facts) as a, masc_app(tmp_path, **facts) as b:  # type: ignore[arg-type]
+        made = await asyncio.gather(*(app.call("masc_init", f"agent{i}") for i, app in enumerate((a, b, a, b))))
+        assert [m["created"] for m in made].count(True) == 1
