@@ -8,42 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from common import ECHO, MASC, http_server, json_option, percentile, show, stdio_server
 from mcp.client.client import Client
-from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from masc_core.kernel import Kernel, local_client
 from masc_core.plugins import load
 from masc_core.rooms import Base
+from masc_core.testing.limits import lift_limits
 
-ECHO = [sys.executable, str(Path(__file__).with_name("echo_server.py"))]
-MASC = [sys.executable, "-m", "masc_core", "serve"]
 WARM_UP = 30
 
 Step = Callable[[int], Awaitable[Any]]
-
-
-@contextlib.asynccontextmanager
-async def http_server(command: list[str]) -> AsyncIterator[str]:
-    """A server process that prints its URL to stderr; gives the URL."""
-    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    try:
-        assert process.stderr is not None
-        line = (await process.stderr.readline()).decode()
-        yield next(word for word in line.split() if word.startswith("http"))
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def timed(steps: dict[str, Step], calls: int) -> dict[str, list[float]]:
@@ -84,9 +66,8 @@ async def over(transport: str, mode: Any, project: str, calls: int) -> dict[str,
             echo_at: Any = await stack.enter_async_context(http_server([*ECHO, "http"]))
             masc_at += "?agent=bench"
         else:
-            command = [*MASC, "--stdio", "--agent", "bench", *options]
-            masc_at = stdio_client(StdioServerParameters(command=command[0], args=command[1:]))
-            echo_at = stdio_client(StdioServerParameters(command=ECHO[0], args=[*ECHO[1:], "stdio"]))
+            masc_at = stdio_server([*MASC, "--stdio", "--agent", "bench", *options])
+            echo_at = stdio_server([*ECHO, "stdio"])
         masc = await stack.enter_async_context(Client(masc_at, mode=mode))
         echo = await stack.enter_async_context(Client(echo_at, mode=mode))
         await masc.call_tool("masc_start", {"task_title": "measured"})
@@ -114,12 +95,12 @@ def row(name: str, times: dict[str, list[float]]) -> dict[str, Any]:
     """Medians in ms, and ratios to the echo where there is one."""
     found: dict[str, Any] = {"where": name}
     for step, values in times.items():
-        found[f"{step}_p50_ms"] = round(statistics.median(values), 3)
-        found[f"{step}_p95_ms"] = round(statistics.quantiles(values, n=20)[18], 3)
+        found[f"{step}_p50_ms"] = round(percentile(values, 50), 3)
+        found[f"{step}_p95_ms"] = round(percentile(values, 95), 3)
     if "echo" in times:
-        yard = statistics.median(times["echo"])
-        found["read_ratio"] = round(statistics.median(times["read"]) / yard, 2)
-        found["write_ratio"] = round(statistics.median(times["write"]) / yard, 2)
+        yard = percentile(times["echo"], 50)
+        found["read_ratio"] = round(percentile(times["read"], 50) / yard, 2)
+        found["write_ratio"] = round(percentile(times["write"], 50) / yard, 2)
     return found
 
 
@@ -131,6 +112,7 @@ async def measure(calls: int) -> list[dict[str, Any]]:
             for era in ("auto", "legacy") if transport != "kernel" else ("",):
                 project = Path(scratch) / f"{i}{era}"
                 project.mkdir()
+                lift_limits(project)
                 if transport == "kernel":
                     rows.append(row("kernel", await in_process(project, calls)))
                 else:
@@ -139,19 +121,12 @@ async def measure(calls: int) -> list[dict[str, Any]]:
     return rows
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.option("--calls", default=300, show_default=True, help="Measured calls of each kind.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def main(calls: int, as_json: bool) -> None:
     """Measure and print."""
-    rows = asyncio.run(measure(calls))
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    columns = list(dict.fromkeys(key for r in rows for key in r))
-    click.echo("  ".join(f"{c:>14}" for c in columns))
-    for r in rows:
-        click.echo("  ".join(f"{r.get(c, '-')!s:>14}" for c in columns))
+    show(asyncio.run(measure(calls)), as_json)
 
 
 if __name__ == "__main__":

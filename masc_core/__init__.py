@@ -5,10 +5,11 @@ The names below are what plugins import.
 
 from masc_core.context import Caller, Context
 from masc_core.errors import MascError, Refused, error
+from masc_core.frozen import evolve, frozen
 from masc_core.hookspecs import hookimpl
 from masc_core.store.collections import Collection, Log, index
 from masc_core.tools import ADMIN, DESTRUCTIVE, READ, READER, WORKER, WRITE, CallerUse, Effect, Role, tool
-from masc_core.values import AgentName, Bound, FilePath, Message, Parsed, TaskId, Title
+from masc_core.values import AgentName, Bound, FilePath, Message, Parsed, TaskId, Title, Verbatim
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,10 @@ __all__ = [
     "Role",
     "TaskId",
     "Title",
+    "Verbatim",
     "error",
+    "evolve",
+    "frozen",
     "hookimpl",
     "index",
     "tool",

@@ -10,12 +10,13 @@ import difflib
 import secrets
 from collections.abc import Mapping, Sequence
 
-from attrs import evolve, field, frozen
+from attrs import field
 
 from masc_core.clock import parse_time, plus
 from masc_core.context import Context
 from masc_core.errors import AgentNotFound, AmbiguousAgent
-from masc_core.records import UNFINISHED, Agent, AgentMeta, AgentStatus, Presence, Task
+from masc_core.frozen import evolve, frozen
+from masc_core.records import Agent, AgentMeta, AgentStatus, Presence, Task, held_by
 
 __all__ = [
     "Released",
@@ -27,6 +28,7 @@ __all__ = [
     "is_live",
     "is_zombie",
     "live_agents",
+    "recorded_status",
     "release",
     "unfinished_tasks",
 ]
@@ -54,23 +56,26 @@ def idle_seconds(presence: Presence, now: str) -> int:
 
 async def unfinished_tasks(ctx: Context, name: str) -> list[Task]:
     """The agent's claimed and in-progress tasks, most recently claimed first."""
-    found: list[Task] = []
-    for status in UNFINISHED:
-        if status != "todo":
-            found += await ctx.tasks.scan("assignee", name.lower(), status)
-    return sorted(found, key=lambda t: t.claimed_at or "", reverse=True)
+    return sorted(await ctx.tasks.scan("assignee", held_by(name)), key=lambda t: t.claimed_at or "", reverse=True)
 
 
-async def agent_status(ctx: Context, agent: Agent, presence: Presence | None) -> AgentStatus:
-    """The derived status, ``zombie`` included."""
+def recorded_status(ctx: Context, agent: Agent, presence: Presence | None) -> AgentStatus:
+    """The derived status, ``zombie`` included, from the two records alone: who has unfinished tasks has a current one."""
     if agent.left_at:
         return "inactive"
     if is_zombie(agent, presence, ctx.now, ctx.settings.health.zombie_seconds):
         return "zombie"
     if presence is not None and presence.listening_until and presence.listening_until > ctx.now:
         return "listening"
-    busy = agent.current_task is not None or await unfinished_tasks(ctx, agent.name)
-    return "busy" if busy else "active"
+    return "active" if agent.current_task is None else "busy"
+
+
+async def agent_status(ctx: Context, agent: Agent, presence: Presence | None) -> AgentStatus:
+    """As :func:`recorded_status`, having looked at the board too."""
+    status = recorded_status(ctx, agent, presence)
+    if status == "active" and await ctx.tasks.scan("assignee", held_by(agent.name), limit=1):
+        return "busy"
+    return status
 
 
 async def agents_with_status(
@@ -139,8 +144,12 @@ def _merged(parts: Sequence[Mapping[str, object]]) -> Released:
 
 
 async def release(ctx: Context, agent: Agent, reason: str, keep_tasks: bool = False) -> Released:
-    """Make the agent inactive and let every category release what it holds, in the present unit of work."""
-    released = _merged(await ctx.ask("masc_agent_released", ctx=ctx, agent=agent, keep_tasks=keep_tasks))
+    """Make the agent inactive and let every category release what it holds, in the present unit of work.
+
+    ``reason`` is ``leave`` or ``zombie``.
+    """
+    answers = await ctx.ask("masc_agent_released", ctx=ctx, agent=agent, keep_tasks=keep_tasks, reason=reason)
+    released = _merged(answers)
     left = evolve(
         agent,
         left_at=ctx.now,

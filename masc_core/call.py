@@ -6,18 +6,20 @@ presence, auto-join, handler, guards' records → commit → render.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
-from masc_core.agents import PRESENCE_SECONDS
+from masc_core.attempts import Attempts, be_present
 from masc_core.context import Context
 from masc_core.contracts import Contract
 from masc_core.convert import unstructure
+from masc_core.dialog import Dialog, InputRequired
 from masc_core.errors import (
     AgentNameRequired,
     BindingRequired,
@@ -27,20 +29,24 @@ from masc_core.errors import (
     NotInitialised,
     PathNotAllowed,
     StartError,
+    Unavailable,
 )
-from masc_core.identity import Bindings, Client, join, resolve
+from masc_core.frozen import evolve, frozen
+from masc_core.identity import Bindings, Client, resolve
 from masc_core.modes import Active
-from masc_core.records import ROOM_ID, ROOMS, Room
+from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
 from masc_core.render import render
 from masc_core.rooms import OpenRoom, resolve_base
 from masc_core.store.collections import View
+from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction, transact
 from masc_core.tools import CallerUse, Tool
+from masc_core.values import NAME_LENGTH, check_text
 
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["Call", "Outcome", "run"]
+__all__ = ["Call", "Outcome", "Progress", "refuse", "run"]
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -59,9 +65,35 @@ class Call:
     """``await progress(elapsed seconds, total, text)``, where the client asked for it."""
     reading: Transaction | None = None
     """What was read of the start room to find the mode."""
+    dialog: Dialog | None = None
+    """How to ask the user behind the client, where it declared that it can."""
+    chosen: str | None = None
+    """What the first attempt chose to act on, so that a repeated one does not choose something else."""
     joined_as: tuple[str, str] | None = None
     """Requested and given name, once this call has joined its caller."""
+    joined_earlier: bool = False
+    """The call this one continues has joined its caller."""
     room_created: bool = False
+    ctx: Context | None = None
+    """The context, once the room is found."""
+    redacted: dict[str, int] = field(factory=dict)
+    """How many secrets of each kind the arguments held."""
+    entering: bool = False
+    """It chooses another room than its client is in."""
+    by_secret: bool = False
+    """Its client joins with the room's secret."""
+    other_named: str | None = None
+    """The name in the arguments, where the endpoint has another one."""
+    undo: list[Callable[[], None]] = field(factory=list, repr=False)
+    """Run when the call is over, however it ended; each finds out by itself whether there is something to undo."""
+    given: Mapping[str, Any] | None = None
+    """The validated arguments without the caller, free of secrets; ``None`` until then."""
+    unattended: bool = False
+    """The server's own: nobody waits for it, and each of its units of work that writes concludes."""
+    concluding: bool = False
+    """Guards were asked in the last attempt of a unit of work."""
+    concluded: bool = False
+    """What the call did is in a unit of work that guards have seen."""
 
     @property
     def tool(self) -> Tool:
@@ -78,6 +110,8 @@ class Outcome:
     error: MascError | None = None
     delivered: tuple[Callable[[], Awaitable[None]], ...] = field(default=(), repr=False)
     """To be awaited once the answer was handed to the transport."""
+    input_required: InputRequired | None = None
+    """Set when the client is to ask its user and to repeat the call; there is no result yet."""
 
 
 def failure(error: MascError) -> Outcome:
@@ -85,23 +119,68 @@ def failure(error: MascError) -> Outcome:
     return Outcome({"error": error.as_dict()}, f"{error.code}: {error}", error)
 
 
+def first_reads(contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
+    """What a call reads first, besides what every call does: the records of the agent it most likely acts for."""
+    name = client.agent or (
+        None if contract.tool.caller is CallerUse.NONE else arguments.get(contract.tool.caller_field)
+    )
+    if isinstance(name, str) and len(name) <= NAME_LENGTH:
+        return [Key(AGENTS.name, name.lower()), Key(PRESENCE.name, name.lower())]
+    return []
+
+
 async def run(kernel: Kernel, call: Call) -> Outcome:
     """Run one call. Never raises but on cancellation: a defect becomes `internal_error` with an incident id."""
+    failed: MascError
     try:
         return await _run(kernel, call)
     except MascError as error:
-        return failure(error)
+        failed = error
+    except InputRequired as asked:
+        return Outcome({}, "", input_required=asked)
     except Exception:  # the one place: whatever a handler broke must not reach the wire
         incident = secrets.token_hex(4)
         logger.exception("incident %s in %s", incident, call.tool.name)
-        return failure(InternalError(incident=incident))
+        failed = InternalError(incident=incident)
+    finally:
+        for undo in call.undo:
+            undo()
+    return await refuse(kernel, call, failed)
+
+
+async def refuse(kernel: Kernel, call: Call, error: MascError) -> Outcome:
+    """The outcome of a call that failed, after guards were told."""
+    try:
+        if call.ctx is None:
+            call.ctx = await _refused_early(kernel, call, error)
+        if call.ctx is not None and call.ctx.room is not None:
+            call.concluding = call.unattended = False
+            await call.ctx.ask("masc_call_failed", ctx=call.ctx, error=error)
+    except Exception:
+        logger.exception("a failed %s could not be noted", call.tool.name)
+    return failure(error)
+
+
+async def _refused_early(kernel: Kernel, call: Call, error: MascError) -> Context | None:
+    """The start room's context for a call that was refused before its room was found; ``None`` where there is no room."""
+    room = kernel.start_room
+    if isinstance(error, Unavailable) or not await room.connect(create=False):
+        return None
+    tx = Transaction(room.driver)
+    ctx = kernel.context(call, room, await View(ROOMS, tx).find(ROOM_ID), tx)
+    if ctx.room is not None:
+        with contextlib.suppress(MascError):
+            await _identify(ctx)
+    return ctx
 
 
 async def _run(kernel: Kernel, call: Call) -> Outcome:
     room = await _find_room(kernel, call)
     primed = await _prepare(kernel, call, room)
-    arguments = call.contract.validate(_without_caller(call))
-    await primed.ask("masc_redact", call=call, arguments=arguments)
+    arguments = call.contract.validate(_without_caller(call), call.client.caller_known)
+    for counts in await primed.ask("masc_redact", ctx=primed, arguments=arguments):
+        call.redacted.update(counts)
+    call.given = arguments
     if call.tool.transactional:
         ctx, result, joined = await _in_unit_of_work(call, room, primed, arguments)
     else:
@@ -131,14 +210,22 @@ async def _find_room(kernel: Kernel, call: Call) -> OpenRoom:
             return kernel.rooms.at(base)
         except StartError as error:  # that room's config.toml is at fault
             raise InvalidArgument(field=tool.room_argument, reason="settings", expected=str(error)) from error
-    chosen = None if tool.start_room else call.bindings.room(call.client)
+    return _present_room(kernel, call)
+
+
+def _present_room(kernel: Kernel, call: Call) -> OpenRoom:
+    chosen = None if call.tool.start_room else call.bindings.room(call.client)
     return kernel.start_room if chosen is None else kernel.rooms.at(resolve_base(chosen, explicit=True))
 
 
 def _directory(kernel: Kernel, call: Call, given: object) -> Path:
     field_name = call.tool.room_argument
-    if not isinstance(given, str) or not 1 <= len(given) <= 500 or "\0" in given:
-        raise InvalidArgument(field=field_name, reason="type", expected="must be a path of 1 to 500 characters")
+    if not isinstance(given, str):
+        raise InvalidArgument(field=field_name, reason="type", expected="must be string")
+    check_text(field_name, given)
+    if not 1 <= len(given) <= 500:
+        rule = "maxLength" if given else "minLength"
+        raise InvalidArgument(field=field_name, reason=rule, expected="must be a path of 1 to 500 characters")
     if not call.client.bindings:
         raise BindingRequired(tool=call.tool.name)
     try:
@@ -156,11 +243,14 @@ def _directory(kernel: Kernel, call: Call, given: object) -> Path:
 async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     """A context that knows room and caller, with what was read on the way."""
     tool = call.tool
+    if (present := _present_room(kernel, call)) is not room:
+        await _may_leave(kernel, call, present)
     exists = await room.connect(create=False)
     record = None
     tx = None
     if exists:
         tx = call.reading if call.reading is not None and room is kernel.start_room else Transaction(room.driver)
+        await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
         record = await View(ROOMS, tx).find(ROOM_ID)
     actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
@@ -172,36 +262,58 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     if record is None and tool.needs_room:
         raise NotInitialised(path=str(room.base.path))
     ctx = kernel.context(call, room, record, tx)
-    ctx.caller = await resolve(ctx, call.client, call.bindings, call.arguments)
-    if tool.caller is CallerUse.REQUIRED and not ctx.caller.known:
-        raise AgentNameRequired(tool=tool.name)
-    await ctx.ask("masc_before_call", call=call)
+    call.ctx = ctx
+    await _identify(ctx)
+    await ctx.ask("masc_before_call", ctx=ctx)
     return ctx
+
+
+async def _may_leave(kernel: Kernel, call: Call, present: OpenRoom) -> None:
+    """Ask the guards of the room the client is in before it goes to another: nobody gets round them by leaving."""
+    if await present.connect(create=False):
+        tx = Transaction(present.driver)
+        if (record := await View(ROOMS, tx).find(ROOM_ID)) is not None:
+            call.ctx = kernel.context(call, present, record, tx)
+            await _identify(call.ctx)
+            await call.ctx.ask("masc_before_call", ctx=call.ctx)
+    call.ctx, call.entering = None, True
+
+
+async def _identify(ctx: Context) -> None:
+    call = ctx.call
+    granted = await ctx.ask("masc_authenticate", ctx=ctx)
+    ctx.caller = granted[0]["caller"] if granted else await resolve(ctx, call.client, call.bindings, call.arguments)
+    if call.tool.caller is CallerUse.REQUIRED and not ctx.caller.known:
+        call.contract.ensure_known_names(call.arguments)  # it may be the caller's name, given by another
+        raise AgentNameRequired(tool=call.tool.name, argument=call.tool.caller_field)
 
 
 async def _ensure_acceptable(kernel: Kernel, call: Call, room: OpenRoom) -> None:
     """Refuse what will be refused anyway before it leaves a new room behind."""
-    ctx = kernel.context(call, room, None, None)
-    caller = await resolve(ctx, call.client, call.bindings, call.arguments)
-    if call.tool.caller is CallerUse.REQUIRED and not caller.known:
-        raise AgentNameRequired(tool=call.tool.name)
-    call.contract.validate(_without_caller(call))
+    await _identify(kernel.context(call, room, None, None))
+    call.contract.validate(_without_caller(call), call.client.caller_known)
 
 
 async def _in_unit_of_work(
     call: Call, room: OpenRoom, primed: Context, arguments: Mapping[str, Any]
 ) -> tuple[Context, Any, bool]:
     if primed._tx is None:
-        return primed, await call.tool.handler(primed, **arguments), False
+        result = await call.tool.handler(primed, **arguments)
+        await primed.settle()
+        return primed, result, False
+
+    repeated = Attempts(primed)
 
     async def attempt(tx: Transaction) -> tuple[Context, Any, bool]:
-        ctx = await _attempt_context(primed, tx)
-        joined = await _be_present(ctx)
+        ctx = await repeated.context(tx)
+        joined = await be_present(ctx)
         result = await call.tool.handler(ctx, **arguments)
-        await ctx.ask("masc_in_commit", ctx=ctx, call=call)
+        await ctx.ask("masc_in_commit", ctx=ctx)
         return ctx, result, joined
 
-    return await transact(room.driver, attempt, primed.tx.seen)
+    done = await transact(room.driver, attempt, primed.tx)
+    await done[0].settle()
+    return done
 
 
 async def _outside(
@@ -209,57 +321,37 @@ async def _outside(
 ) -> tuple[Context, Any, bool]:
     joined = False
     if primed._tx is not None:
+        repeated = Attempts(primed)
 
         async def attempt(tx: Transaction) -> bool:
-            return await _be_present(await _attempt_context(primed, tx))
+            return await be_present(await repeated.context(tx))
 
-        joined = await transact(room.driver, attempt, primed.tx.seen)
+        joined = await transact(room.driver, attempt, primed.tx)
         if call.joined_as is not None:
+            # At once: a call that is refused or sent to its user has joined all the same.
+            call.bindings.joined(call.client, str(room.base.path), *call.joined_as)
             primed.caller = evolve(primed.caller, name=call.joined_as[1])
         primed._tx, primed._now = None, 0.0
-    return primed, await call.tool.handler(primed, **arguments), joined
+    result = await call.tool.handler(primed, **arguments)
+    if primed.room is not None and not call.concluded:
+        await primed.transact(_ask_guards)
+    return primed, result, joined
 
 
-async def _attempt_context(primed: Context, tx: Transaction) -> Context:
-    """A fresh context for one attempt, so that a repeated one neither says things twice nor keeps what the lost one did."""
-    call, client = primed.call, primed.call.client
-    call.joined_as = None
-    room: Room | None
-    if primed.room is not None:
-        # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
-        actor = client.agent or client.person or "anonymous"
-        room, made = await primed._open.found(tx, actor)
-        if call.tool.transactional:
-            call.room_created = made
-    else:
-        room = None
-    return evolve(primed, tx=tx, room=room, now=primed.clock.now(), warnings=list(primed.warnings), delivered=[])
-
-
-async def _be_present(ctx: Context) -> bool:
-    """Refresh the caller's presence, at most every 5 s; join it first where the tool says so. True when it was joined."""
-    if not ctx.caller.known or ctx.caller.auth == "local" or ctx.call.tool.name in {"masc_join", "masc_leave"}:
-        return False
-    agent = await ctx.agents.find(ctx.caller.name.lower())
-    if agent is None or agent.left_at:
-        if not ctx.call.tool.auto_join:
-            return False
-        joined = await join(ctx, ctx.caller.name)
-        ctx.caller = evolve(ctx.caller, name=joined.agent.name)
-        return True
-    presence = (await ctx.presence.peek([agent.name.lower()]))[0]
-    if presence is not None and presence.last_seen < ctx.after(-PRESENCE_SECONDS):
-        ctx.presence.put(evolve(presence, last_seen=ctx.now))
-    return False
+async def _ask_guards(ctx: Context) -> None:
+    """What a tool that changed nothing, or nothing in the store, concludes with."""
+    await ctx.ask("masc_in_commit", ctx=ctx)
 
 
 def _render(kernel: Kernel, call: Call, ctx: Context, result: Any, joined: bool) -> Outcome:
     structured: dict[str, Any] = unstructure(result)
-    if joined:
+    if joined or call.joined_earlier:
         structured["joined"] = True
+    if call.redacted:
+        structured["redacted"] = call.redacted
     if ctx.warnings:
         structured["warnings"] = list({w["code"] + w["message"]: w for w in ctx.warnings}.values())
-    if kernel.check_results:
+    if kernel.start_room.settings.server.check_results:
         call.contract.check_result(structured)
     headline = result.masc_text(structured) if hasattr(result, "masc_text") else ""
     return Outcome(structured, render(structured, headline), delivered=tuple(ctx.delivered))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 __all__ = ["Clock", "SystemClock", "parse_time", "plus", "timestamp"]
@@ -46,7 +47,12 @@ class SystemClock:
 def timestamp(seconds: float) -> str:
     """``seconds`` since the epoch as ``YYYY-MM-DDTHH:MM:SS.sssZ``; such strings sort by time."""
     whole, millis = divmod(int(seconds * 1000), 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{millis:03d}Z"
+    return f"{_to_the_second(whole)}.{millis:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def parse_time(text: str) -> float:

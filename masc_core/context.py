@@ -7,14 +7,16 @@ declared ``transactional=False`` gets a context without one and opens its own wi
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from masc_core.clock import Clock, plus, timestamp
-from masc_core.errors import AgentNameRequired
+from masc_core.errors import AgentNameRequired, Forbidden
+from masc_core.frozen import evolve, frozen
 from masc_core.modes import Modes
 from masc_core.plugins import Plugin, Registry
 from masc_core.records import (
@@ -38,6 +40,7 @@ from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.transaction import Transaction, transact
 from masc_core.tools import Role
+from masc_core.values import CONTROLS
 
 if TYPE_CHECKING:
     from masc_core.call import Call
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["ANONYMOUS", "Caller", "Context"]
 
 ANONYMOUS = "anonymous"
+_CONTROLS = re.compile(CONTROLS)
 R = TypeVar("R")
 
 
@@ -59,6 +63,8 @@ class Caller:
     """How the caller is known: token, endpoint, argument, process, local or none."""
     requested: str | None = None
     """The name that was asked for, where the caller has no record under it yet."""
+    by: str | None = None
+    """The authenticated admin who acts for this agent by naming it."""
 
     @property
     def known(self) -> bool:
@@ -86,15 +92,22 @@ class Context:
     _registry: Registry = field(repr=False)
     _tx: Transaction | None = field(default=None, repr=False)
     _now: float = field(default=0.0)
+    _stamp: str = field(default="", init=False, repr=False)
     warnings: list[dict[str, str]] = field(factory=list)
     delivered: list[Callable[[], Awaitable[None]]] = field(factory=list, repr=False)
     """Run once the answer was handed to the transport; dropped when the call is cancelled or its client gone."""
+    committed: list[Callable[[], Awaitable[None]]] = field(factory=list, repr=False)
+    """Run right after the change is committed, before the result is rendered; dropped with an attempt that was lost."""
+    granted: Role = Role.ADMIN
+    """What the caller may do here: its role, or everything where auth is off or the person at the machine calls."""
+    events: list[Event] = field(factory=list, repr=False)
+    """What this unit of work has written to the room's events."""
 
     @property
     def agent(self) -> str:
         """The caller's name. Raises :class:`AgentNameRequired` when nobody is known."""
         if not self.caller.known:
-            raise AgentNameRequired(tool=self.call.tool.name)
+            raise AgentNameRequired(tool=self.call.tool.name, argument=self.call.tool.caller_field)
         return self.caller.name
 
     @property
@@ -108,9 +121,18 @@ class Context:
         return self._open.driver.clock
 
     @property
+    def ticks(self) -> float:
+        """Seconds that only go forward, for what this process counts; there is no store needed."""
+        return self._open.clock.monotonic()
+
+    @property
     def now(self) -> str:
         """The timestamp of this unit of work, by the store's clock."""
-        return timestamp(self._now or self.clock.now())
+        if not self._now:
+            return timestamp(self.clock.now())
+        if not self._stamp:
+            self._stamp = timestamp(self._now)
+        return self._stamp
 
     def after(self, seconds: float) -> str:
         """The timestamp ``seconds`` from now (before now, when negative)."""
@@ -153,11 +175,13 @@ class Context:
 
     def event(self, type: str, subject: str | None = None, **data: Any) -> None:
         """Write an event in this unit of work; ``data`` holds old and new values, never texts or secrets."""
-        LogView(EVENTS, self.tx).append(Event(type=type, at=self.now, actor=self.actor, subject=subject, data=data))
+        event = Event(type=type, at=self.now, actor=self.actor, subject=subject, data=data)
+        LogView(EVENTS, self.tx).append(event)
+        self.events.append(event)
 
     def system_message(self, content: str, to: str | None = None) -> None:
         """Write a one-line message by ``system``; ``to`` names the one agent concerned and restricts nobody."""
-        line = " ".join(content.split())
+        line = _CONTROLS.sub("", " ".join(content.split()))
         self.messages.append(Message(from_="system", type="system", content=line, timestamp=self.now, to=to))
 
     async def next_number(self, counter: str, at_least: int = 0) -> int:
@@ -174,10 +198,8 @@ class Context:
 
     async def ask(self, hook: str, **arguments: Any) -> list[Mapping[str, Any]]:
         """Await every implementation of a hook, in order, and give the answers that are not ``None``."""
-        caller = self._registry.hook(hook)
-        if caller is None:
+        if not (waiting := self._registry.answers(hook, arguments)):
             return []
-        waiting = caller(**arguments)[::-1]
         try:
             answers = [await answer for answer in waiting]
         finally:
@@ -185,23 +207,47 @@ class Context:
                 answer.close()
         return [a for a in answers if a is not None]
 
-    async def transact(self, run: Callable[[Context], Awaitable[R]]) -> R:
+    async def transact(self, run: Callable[[Context], Awaitable[R]], *, concludes: bool = False) -> R:
         """Run ``run(ctx)`` in a unit of work of its own and commit it; it runs again on conflict.
+
+        ``concludes``: this is a change the call is for, so if it writes anything, what guards keep of the call goes with
+        it; when nothing concluded a call, they are asked after the handler.
 
         Raises :class:`masc_core.errors.StorageBusy` when the conflicts do not end.
         """
 
-        async def attempt(transaction: Transaction) -> R:
-            return await run(evolve(self, tx=transaction, now=self.clock.now()))
+        async def attempt(transaction: Transaction) -> tuple[R, Context]:
+            ctx = evolve(self, tx=transaction, now=self.clock.now(), events=[], committed=[])
+            result = await run(ctx)
+            self.call.concluding = (concludes or self.call.unattended) and transaction.dirty
+            if self.call.concluding:
+                await ctx.ask("masc_in_commit", ctx=ctx)
+            return result, ctx
 
-        return await transact(self._open.driver, attempt)
+        result, done = await transact(self._open.driver, attempt)
+        self.call.concluded = self.call.concluded or self.call.concluding
+        await done.settle()
+        return result
+
+    async def settle(self) -> None:
+        """Do what waits for a commit, which has just happened."""
+        while self.committed:
+            await self.committed.pop(0)()
 
     async def wait_for(self, after: Mapping[str, int], seconds: float) -> bool:
         """Wait until one of the named logs has grown past its number, at most ``seconds``; false when none has.
 
-        Ends early, as timed out, when the server stops.
+        Ends early, as timed out, when the server stops. Raises what a guard has against going on, such as a credential
+        that was revoked meanwhile.
         """
-        return await self._open.wait(after, seconds)
+        grown = await self._open.wait(after, seconds)
+        await self.ask("masc_waited", ctx=self)
+        return grown
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What plugins remember of the room in this process, each under its own name; gone when the process ends."""
+        return self._open.memory
 
     @property
     def backend(self) -> str:
@@ -213,9 +259,26 @@ class Context:
         """The room's base directory, whether or not the room exists."""
         return self._open.base.path
 
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """What is loaded, guards first."""
+        return self._registry.plugins
+
     def plugin_of(self, category: str) -> Plugin:
         """The plugin that gives a category."""
         return next(p for p in self._registry.plugins if p.name == category and not p.guard)
+
+    def ensure_role(self, needed: Role) -> None:
+        """Raise :class:`Forbidden` unless the caller may do here what ``needed`` may: for tools whose arguments decide."""
+        if self.granted < needed:
+            role = self.granted.label
+            raise Forbidden(
+                agent=self.actor, action=self.call.tool.name, required_role=needed.label, role=role, reason="role"
+            )
+
+    def remember(self, kind: type[R]) -> R:
+        """What this process remembers of the room as an object of ``kind``, made on first use and gone with the process."""
+        return self._open.remember(kind)
 
     def act_as(self, name: str) -> None:
         """Let the rest of this call act for the name the caller was given on joining."""

@@ -11,17 +11,20 @@ import difflib
 import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 import attrs
 from attrs import field, frozen
 
+from masc_core._quick import quick_check
+from masc_core._texts import Texts, texts_of
 from masc_core.errors import InvalidArgument, MascError, StartError
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import CallerUse, Tool
-from masc_core.values import AgentName, Bound, Parsed, check_text, shown
+from masc_core.values import AgentName, Bound, Parsed, check_text, shown, trimmed
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -34,10 +37,14 @@ _SERVER_ONLY = frozenset(
 )
 _NOT_LISTED_RANGE = 2**40
 _MAX_ITEMS = 100
+_ALIKE = 0.5
+_MAX_DEPTH = 64
+"""Objects and lists in each other; deeper ones would exhaust whoever walks them."""
 _SCALARS: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     int: {"type": "integer"},
     float: {"type": "number"},
+    Decimal: {"type": "number"},
     bool: {"type": "boolean"},
     Any: {},
     object: {},
@@ -100,36 +107,69 @@ class Contract:
     tool: Tool
     input: Schema
     """Whole input schema, with the caller parameter."""
-    output: Schema
+    _result: type
     _names: dict[str, str] = field(repr=False)
     _parsers: dict[str, Parsed] = field(repr=False)
+
+    @cached_property
+    def output(self) -> Schema:
+        """The schema of a result, derived when first asked for: a server that does not check results needs none.
+
+        Raises :class:`masc_core.errors.StartError` naming plugin and tool when a field of the result has none.
+        """
+        try:
+            return schema_of(self._result)
+        except (TypeError, NameError) as error:
+            raise _unusable(self.tool, error) from error
+
+    @cached_property
+    def texts(self) -> Mapping[str, Texts]:
+        """Where the handler's arguments may hold free text, by parameter."""
+        hints = typing.get_type_hints(self.tool.handler, include_extras=True)
+        return {name: texts_of(hints[name]) for name in self._names.values()}
 
     @cached_property
     def _check_input(self) -> Validator:
         return validator(self.input)
 
     @cached_property
+    def _certainly_valid(self) -> Callable[[Any], bool]:
+        return quick_check(self.input)
+
+    @cached_property
+    def _trims(self) -> tuple[str, ...]:
+        return tuple(name for name, parser in self._parsers.items() if parser.trims)
+
+    @cached_property
     def _check_output(self) -> Validator:
         return validator(_with_common(self.output))
 
-    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def validate(self, arguments: Mapping[str, Any], caller_known: bool = False) -> dict[str, Any]:
         """The handler's keyword arguments, in stored form; ``null`` counts as absent, and the caller is no argument.
+
+        ``caller_known`` is for the words of a refusal alone: where the caller is known its parameter is not listed.
 
         Raises :class:`InvalidArgument`, or the error of the value's own rule, for the first violation.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        properties = self.input["properties"]
-        for name in given:
-            if name not in properties:
-                raise self._unknown(name)
+        self.ensure_known_names(given, caller_known)
         for name, value in given.items():
             _check_strings(name, value)
-        if not self._check_input.is_valid(given):
+        for name in self._trims:
+            if name in given:
+                given[name] = trimmed(given[name])
+        if not self._certainly_valid(given) and not self._check_input.is_valid(given):
             raise self._violation(given)
         for name, value in given.items():
             if (parser := self._parsers.get(name)) is not None:
                 given[name] = parser.parse(name, value)
         return {self._names[name]: value for name, value in given.items() if name in self._names}
+
+    def ensure_known_names(self, arguments: Mapping[str, Any], caller_known: bool = False) -> None:
+        """Raise :class:`InvalidArgument` for the first argument, ``null`` aside, that the tool does not know."""
+        for name, value in arguments.items():
+            if name not in self.input["properties"] and value is not None:
+                raise self._unknown(name, caller_known)
 
     def check_result(self, structured: Mapping[str, Any]) -> None:
         """Raise ``jsonschema.ValidationError`` when a result breaks the output contract."""
@@ -137,19 +177,22 @@ class Contract:
 
     def listed(self, caller_known: bool) -> Schema:
         """The input schema as tools/list shows it; without the caller parameter where the caller is known."""
-        hidden = {self.tool.caller_field} if caller_known else set()
+        hidden = {self.tool.caller_field} if caller_known and self.tool.caller is not CallerUse.NONE else set()
         properties = {n: _steering(s) for n, s in self.input["properties"].items() if n not in hidden}
         schema: Schema = {"type": "object", "properties": properties}
         if required := [n for n in self.input.get("required", ()) if n not in hidden]:
             schema["required"] = required
         return schema
 
-    def _unknown(self, name: str) -> InvalidArgument:
-        near = difflib.get_close_matches(name, self.input["properties"], n=1, cutoff=0.5)
-        known = near[0] if near else ", ".join(self.input["properties"]) or "no arguments"
-        return InvalidArgument(
-            field=shown(name, 80), reason="unknown", expected=f"{self.tool.name} does not know it; it knows {known}"
-        )
+    def _unknown(self, name: str, caller_known: bool) -> InvalidArgument:
+        caller = self.tool.caller_field if self.tool.caller is not CallerUse.NONE else None
+        near = _nearest(name, self.input["properties"])
+        listed = [n for n in self.input["properties"] if not (caller_known and n == caller)]
+        known = near or ", ".join(listed) or "no arguments"
+        expected = f"{self.tool.name} does not know it; it knows {known}"
+        if near == caller and caller_known:
+            expected += ", which is best left out: the caller is known here"
+        return InvalidArgument(field=shown(name, 80), reason="unknown", expected=expected)
 
     def _violation(self, given: Mapping[str, Any]) -> MascError:
         order = list(self.input["properties"])
@@ -174,6 +217,18 @@ def validator(schema: Schema) -> Validator:
     return made
 
 
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``name``, if any is; of equals the first."""
+    likeness = difflib.SequenceMatcher(b=name[:80])
+
+    def ratio(candidate: str) -> float:
+        likeness.set_seq1(candidate)
+        return likeness.ratio()
+
+    best = max(known, key=ratio, default=None)
+    return best if best is not None and ratio(best) >= _ALIKE else None
+
+
 def _explain(error: ValidationError) -> InvalidArgument:
     rule: str = str(error.validator)
     wanted: Any = error.validator_value
@@ -196,16 +251,20 @@ def _explain(error: ValidationError) -> InvalidArgument:
     return InvalidArgument(field=place, reason=rule, expected=words.get(rule, f"breaks rule {rule}"))
 
 
-def _check_strings(place: str, value: Any) -> None:
+def _check_strings(place: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, str):
         check_text(place, value)
+    elif isinstance(value, list | dict) and depth == _MAX_DEPTH:
+        raise InvalidArgument(
+            field=place.split(".", 1)[0], reason="depth", expected=f"must be nested at most {_MAX_DEPTH} deep"
+        )
     elif isinstance(value, list):
         for i, item in enumerate(value):
-            _check_strings(f"{place}.{i}", item)
+            _check_strings(f"{place}.{i}", item, depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
             check_text(place, key)
-            _check_strings(f"{place}.{shown(key, 80)}", item)
+            _check_strings(f"{place}.{shown(key, 80)}", item, depth + 1)
 
 
 def _steering(schema: Schema) -> Schema:
@@ -225,7 +284,11 @@ def contract_of(tool: Tool) -> Contract:
     try:
         return _derive(tool)
     except (TypeError, NameError) as error:
-        raise StartError(message=f"plugin {tool.plugin}: tool {tool.name} has no usable contract: {error}") from error
+        raise _unusable(tool, error) from error
+
+
+def _unusable(tool: Tool, error: Exception) -> StartError:
+    return StartError(message=f"plugin {tool.plugin}: tool {tool.name} has no usable contract: {error}")
 
 
 def _derive(tool: Tool) -> Contract:
@@ -239,7 +302,8 @@ def _derive(tool: Tool) -> Contract:
     for parameter in list(inspect.signature(tool.handler).parameters.values())[1:]:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise TypeError(f"parameter {parameter.name} must be named")
-        annotation = hints[parameter.name]
+        if (annotation := hints.get(parameter.name)) is None:
+            raise TypeError(f"parameter {parameter.name} has no annotation")
         name = parameter.name.rstrip("_")
         names[name] = parameter.name
         properties[name] = schema_of(annotation)
@@ -255,10 +319,10 @@ def _derive(tool: Tool) -> Contract:
     schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     if required:
         schema["required"] = required
-    output = schema_of(hints["return"])
-    if output.get("type") != "object":
+    result = hints.get("return")
+    if not isinstance(result, type) or not attrs.has(result):
         raise TypeError("the return annotation must be an attrs class")
-    return Contract(tool, schema, output, names, parsers)
+    return Contract(tool, schema, result, names, parsers)
 
 
 def _metadata(annotation: Any) -> tuple[Any, ...]:
@@ -273,5 +337,10 @@ def _metadata(annotation: Any) -> tuple[Any, ...]:
 def _with_common(output: Schema) -> Schema:
     """Any result may carry what the pipeline adds."""
     warning = {"type": "object", "properties": {"code": {"type": "string"}, "message": {"type": "string"}}}
-    common = {"warnings": {"type": "array", "items": warning}, "joined": {"type": "boolean"}}
+    counts = {"type": "object", "additionalProperties": {"type": "integer"}}
+    common = {
+        "warnings": {"type": "array", "items": warning},
+        "joined": {"type": "boolean"},
+        "redacted": counts,
+    }
     return {**output, "properties": {**common, **output.get("properties", {})}}

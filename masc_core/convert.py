@@ -7,7 +7,7 @@ unit of work become integers once it is committed.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import attrs
 from cattrs import Converter
@@ -15,9 +15,12 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from masc_core.store.transaction import LogPosition
 
-__all__ = ["structure", "unstructure"]
+__all__ = ["PlainData", "structure", "unstructure"]
 
 T = TypeVar("T")
+
+PlainData = Annotated[Any, "plain"]
+"""Lists, dicts and scalars that are stored as they are, without a look inside: for large fields. Never change one in place."""
 
 _converter = Converter(detailed_validation=False, forbid_extra_keys=False)
 
@@ -47,11 +50,18 @@ _converter.register_unstructure_hook(LogPosition, lambda position: position.seq)
 _converter.register_unstructure_hook(Decimal, str)
 _converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
 _converter.register_structure_hook_func(lambda t: t is Any or t is object, lambda value, _: value)
+_converter.register_structure_hook_func(lambda t: t is PlainData, lambda value, _: value)
+_converter.register_unstructure_hook_func(lambda t: t is PlainData, lambda value: value)
 
 
 def structure(data: Any, cls: type[T]) -> T:
     """A record from plain data. Raises ``ValueError``, ``TypeError`` or ``KeyError`` when the data does not fit."""
-    return _converter.structure(data, cls)
+    try:
+        return _converter.structure(data, cls)
+    except (ValueError, TypeError, KeyError):
+        raise
+    except Exception as error:  # for a value outside a Literal, one that is none of these
+        raise ValueError(str(error)) from error
 
 
 def unstructure(value: Any) -> Any:

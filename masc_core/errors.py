@@ -9,11 +9,14 @@
     │   └── InvalidFilePath
     ├── PayloadTooLarge           over the body limit
     ├── Refused                   the call is fine, the state or the caller is not
-    │   ├── NotInitialised, AgentNameRequired, AmbiguousAgent, AgentNotFound, BindingRequired, PathNotAllowed
+    │   ├── NotInitialised, AgentNameRequired, AmbiguousAgent, AgentNotFound, BindingRequired, PathNotAllowed,
+    │   │   BudgetExceeded
     │   ├── ToolNotEnabled, ToolNotFound, ModeFixed
     │   ├── ConfirmRequired, ConfirmInvalid
-    │   ├── Forbidden, Unauthorized
+    │   ├── Forbidden, InvalidRoomSecret
+    │   ├── Unauthenticated: Unauthorized, InvalidToken, TokenExpired
     │   └── (the categories' own, in masc_plugin_<category>/errors.py or beside its tools)
+    ├── RateLimited               too many calls for now
     ├── Unavailable               try again: StorageUnavailable, StorageBusy, ShuttingDown
     ├── RecordUnreadable          stored bytes that cannot be opened
     ├── InternalError             a defect, named by an incident id
@@ -34,13 +37,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-import attrs
-
 __all__ = [
     "AgentNameRequired",
     "AgentNotFound",
     "AmbiguousAgent",
     "BindingRequired",
+    "BudgetExceeded",
     "ConfirmInvalid",
     "ConfirmRequired",
     "Forbidden",
@@ -48,20 +50,25 @@ __all__ = [
     "InvalidAgentName",
     "InvalidArgument",
     "InvalidFilePath",
+    "InvalidRoomSecret",
     "InvalidTaskId",
+    "InvalidToken",
     "MascError",
     "ModeFixed",
     "NotInitialised",
     "PathNotAllowed",
     "PayloadTooLarge",
+    "RateLimited",
     "RecordUnreadable",
     "Refused",
     "ShuttingDown",
     "StartError",
     "StorageBusy",
     "StorageUnavailable",
+    "TokenExpired",
     "ToolNotEnabled",
     "ToolNotFound",
+    "Unauthenticated",
     "Unauthorized",
     "Unavailable",
     "error",
@@ -69,12 +76,16 @@ __all__ = [
 
 
 T = TypeVar("T")
+_REQUIRED = object()
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(attrs.field,))
+@dataclass_transform(kw_only_default=True)
 def error(cls: type[T]) -> type[T]:
     """Make an error class from its annotated details, all keyword arguments."""
-    return attrs.define(kw_only=True, eq=False, slots=False, auto_exc=True, str=False)(cls)
+    # A table and one constructor for all: attrs would compile one for each of a hundred classes, which the start would feel.
+    own = {name: vars(cls).get(name, _REQUIRED) for name in vars(cls).get("__annotations__", ())}
+    cls._fields = {**getattr(cls, "_fields", {}), **own}  # type: ignore[attr-defined]
+    return cls
 
 
 class MascError(Exception):
@@ -92,18 +103,41 @@ class MascError(Exception):
     text: ClassVar[str] = ""
     """The message, a format string over the details."""
 
+    unlisted: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are no details: words for the message."""
+    _fields: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, **details: Any) -> None:
+        super().__init__()
+        self.__dict__.update({name: details.pop(name, default) for name, default in self._fields.items()})
+        if details or _REQUIRED in self.__dict__.values():
+            wrong = [*details, *(name for name, value in vars(self).items() if value is _REQUIRED)]
+            raise TypeError(
+                f"{type(self).__name__} takes {', '.join(self._fields) or 'nothing'}; see {', '.join(wrong)}"
+            )
+
+    def __reduce__(self) -> Any:
+        return _rebuilt, (type(self), vars(self))
+
     @property
     def details(self) -> dict[str, Any]:
         """The details as JSON values; absent ones are left out."""
-        declared: tuple[attrs.Attribute[Any], ...] = getattr(type(self), "__attrs_attrs__", ())
-        return {a.name: value for a in declared if (value := getattr(self, a.name)) is not None and a.repr}
+        shown = ((name, getattr(self, name)) for name in self._fields if name not in self.unlisted)
+        return {name: value for name, value in shown if value is not None}
 
     def __str__(self) -> str:
         return self.text.format_map(vars(self))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.details.items())})"
+
     def as_dict(self) -> dict[str, Any]:
         """``{code, message, retryable, details}``, the shape of every error on the wire."""
         return {"code": self.code, "message": str(self), "retryable": self.retryable, "details": self.details}
+
+
+def _rebuilt(cls: type[MascError], details: Mapping[str, Any]) -> MascError:
+    return cls(**details)
 
 
 @error
@@ -169,8 +203,10 @@ class NotInitialised(Refused):
 class AgentNameRequired(Refused):
     code = "agent_name_required"
     http = 400
-    text = "{tool} needs to know who calls: pass agent_name, or join first"
+    text = "{tool} needs to know who calls: pass {argument}, or join first"
     tool: str
+    argument: str = "agent_name"
+    unlisted = frozenset({"argument"})
 
 
 @error
@@ -187,7 +223,7 @@ class AgentNotFound(Refused):
     http = 404
     text = "no agent {agent!r} in this room; near names: {candidates}"
     agent: str
-    candidates: list[str] = attrs.Factory(list)
+    candidates: list[str]
 
 
 @error
@@ -195,6 +231,20 @@ class BindingRequired(Refused):
     code = "binding_required"
     text = "{tool} needs a client that MASC can recognise again: a stdio process, an MCP session, ?agent= or a token"
     tool: str
+
+
+@error
+class BudgetExceeded(Refused):
+    code = "budget_exceeded"
+    retryable = True
+    text = (
+        "the {scope}'s budget is used up, {spent_usd} of {limit_usd} US dollars in 24 hours; finish what you hold and try "
+        "again in {retry_after} s"
+    )
+    scope: str
+    limit_usd: float
+    spent_usd: float
+    retry_after: int
 
 
 @error
@@ -211,7 +261,7 @@ class ToolNotFound(Refused):
     http = 404
     text = "no tool {tool!r}; near names: {suggestions}"
     tool: str
-    suggestions: list[str] = attrs.Factory(list)
+    suggestions: list[str]
 
 
 @error
@@ -223,7 +273,8 @@ class ToolNotEnabled(Refused):
     mode: str
     mode_source: str
     enable: Mapping[str, Any] | None = None
-    hint: str = attrs.field(default="details.enable holds the call that helps", repr=False)
+    hint: str = "details.enable holds the call that helps"
+    unlisted = frozenset({"hint"})
 
 
 @error
@@ -255,20 +306,66 @@ class ConfirmInvalid(Refused):
 class Forbidden(Refused):
     code = "forbidden"
     http = 403
-    text = "{agent} may not {action} ({reason}); it needs role {required_role}"
     agent: str
     action: str
     required_role: str
     role: str
     reason: str
+    hint: str | None = None
+    """What to do instead, where another role would not help."""
+    unlisted = frozenset({"hint"})
+
+    def __str__(self) -> str:
+        hint = self.hint or f"it needs role {self.required_role}"
+        return f"{self.agent} may not {self.action} ({self.reason}); {hint}"
 
 
 @error
-class Unauthorized(Refused):
-    code = "unauthorized"
+class Unauthenticated(Refused):
+    """Who calls is not proven. ``challenge``: the request itself carries no usable credential, which HTTP answers with 401."""
+
     http = 401
-    text = "this call needs a token ({reason})"
+    challenge: bool = False
+    unlisted = frozenset({"challenge"})
+
+
+@error
+class Unauthorized(Unauthenticated):
+    code = "unauthorized"
+    text = "this call needs a token ({reason}); an admin issues one with masc_auth_create_token"
     reason: str
+
+
+@error
+class InvalidToken(Unauthenticated):
+    code = "invalid_token"
+    text = "this token is unknown, replaced or revoked; ask an admin for a new one"
+
+
+@error
+class TokenExpired(Unauthenticated):
+    code = "token_expired"
+    text = "this token expired at {expired_at}; masc_auth_refresh renews it for a week, after that an admin does"
+    expired_at: str
+
+
+@error
+class InvalidRoomSecret(Refused):
+    code = "invalid_room_secret"
+    http = 401
+    text = "this is not the room's secret; ask whoever enabled auth for it"
+
+
+@error
+class RateLimited(MascError):
+    code = "rate_limited"
+    retryable = True
+    http = 429
+    text = "the limit of {limit} {category} calls per minute is reached; try again in {retry_after} s"
+    category: str
+    limit: int
+    current: int
+    retry_after: int
 
 
 class Unavailable(MascError):
@@ -283,8 +380,9 @@ class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
     text = "the {backend} store does not answer ({cause}); try again in {retry_after} s"
     backend: str
-    cause: str = attrs.field(default="unreachable", repr=False)
+    cause: str = "unreachable"
     retry_after: int = 1
+    unlisted = frozenset({"cause"})
 
 
 @error
@@ -325,4 +423,5 @@ class StartError(MascError):
 
     code = "start_failed"
     text = "{message}"
-    message: str = attrs.field(repr=False)
+    message: str
+    unlisted = frozenset({"message"})

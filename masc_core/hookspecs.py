@@ -5,16 +5,20 @@ Mark an implementation with ``@hookimpl``. Hooks whose result is awaited take ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
 if TYPE_CHECKING:
-    from masc_core.call import Call
     from masc_core.context import Context
+    from masc_core.errors import MascError
+    from masc_core.identity import Client
     from masc_core.records import Agent, Task
+    from masc_core.rooms import OpenRoom
     from masc_core.store.collections import Collection, Log
+    from masc_core.store.driver import Driver, Key
+    from masc_core.store.transaction import Transaction
 
 __all__ = ["Answer", "MascHooks", "hookimpl", "hookspec"]
 
@@ -44,24 +48,124 @@ class MascHooks:
         """
 
     @hookspec
-    def masc_before_call(self, call: Call) -> Answer:  # type: ignore[empty-body]
-        """Refuse a call by raising a :class:`MascError`, before its arguments are validated.
+    def masc_settings(self, register: Callable[[str, type], None]) -> None:
+        """Register the plugin's sections of ``config.toml``: a name and a frozen attrs class with a default for every field.
+
+        Called once when the plugin is loaded, by the kernel. A handler finds its section with ``ctx.settings.of(TheClass)``.
+        New in 0.1.
+        """
+
+    @hookspec
+    def masc_first_reads(self, register: Callable[[Key], None]) -> None:
+        """Register documents that are looked at in every call, so that they come with the first read of the store.
+
+        Called once when the plugin is loaded, by the kernel. New in 0.1.
+        """
+
+    @hookspec
+    def masc_recognise(  # type: ignore[empty-body]
+        self, room: OpenRoom, reading: Transaction, client: Client, alone: bool
+    ) -> Answer:
+        """Say whose credential a client presents, without a call: ``{"agent": name or None, "required": whether requests
+        need a token, "refused": the error of an unusable credential or None}``; ``None`` where auth is off.
+
+        Awaited before the mode is resolved and for requests that call no tool (``alone``), by the kernel. For guards.
+        New in 0.1.
+        """
+
+    @hookspec
+    def masc_authenticate(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
+        """Say who calls, as ``{"caller": Caller(…)}``, where a credential says so; raise a :class:`MascError` to refuse.
+
+        Awaited for every call, before the endpoint's name and the argument are looked at, by the pipeline. The first answer
+        counts. For guards. New in 0.1.
+        """
+
+    @hookspec
+    def masc_before_call(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
+        """Refuse a call by raising a :class:`MascError`, or lower ``ctx.caller``'s role, before arguments are validated.
 
         Awaited for every call in every mode, after the caller is known, by the pipeline. For guards. New in 0.1.
         """
 
     @hookspec
-    def masc_redact(self, call: Call, arguments: dict[str, Any]) -> Answer:  # type: ignore[empty-body]
+    def masc_redact(self, ctx: Context, arguments: dict[str, Any]) -> Answer:  # type: ignore[empty-body]
         """Replace secrets in validated arguments, in place, before the handler sees them.
 
-        Awaited for every call, by the pipeline. Returns counts by kind, or ``None``. For guards. New in 0.1.
+        Awaited for every call, by the pipeline. Gives counts by kind, or ``None``. For guards. New in 0.1.
         """
 
     @hookspec
-    def masc_in_commit(self, ctx: Context, call: Call) -> Answer:  # type: ignore[empty-body]
+    def masc_known_secrets(self, ctx: Context, words: Sequence[str]) -> Answer:  # type: ignore[empty-body]
+        """Say which of ``words``, each 64 lower-case hex digits, are credentials or keys: ``{"secrets": [...]}``.
+
+        Awaited by redaction, and only when an argument's text holds such words, however many; what is named is replaced
+        before anything is stored. For guards that issue or hold secrets. New in 0.1.
+        """
+
+    @hookspec
+    def masc_in_commit(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
         """Add records to the atomic change of a successful call, after its handler ran and before it is committed.
 
-        Awaited for every call that runs in a unit of work, by the pipeline. For guards. New in 0.1.
+        Awaited for every call on an existing room, by the pipeline: once in the call's unit of work or, for a tool that is
+        not transactional, in each one that concludes it and writes something, else after the handler; for the server's own
+        timers, in each unit of work that writes something. For guards. New in 0.1.
+        """
+
+    @hookspec
+    def masc_call_failed(self, ctx: Context, error: MascError) -> Answer:  # type: ignore[empty-body]
+        """Note that a call was refused or failed; its own changes are gone. What this raises is logged and ignored.
+
+        Awaited for every failed call on an existing room, with a context that opens its own units of work, by the pipeline;
+        what was refused before a room was chosen counts to the start room. For guards. New in 0.1.
+        """
+
+    @hookspec
+    def masc_store(self, driver: Driver, room: OpenRoom) -> Answer:  # type: ignore[empty-body]
+        """Put a driver of your own, ``{"driver": …}``, round the one of a room that is being connected.
+
+        Awaited once for each room of a process, by the kernel; the wrapper is entered and left with the room, but does not
+        enter what it is round. Of several, plugins come before guards, so that only encryption sees bodies in clear.
+        Raise a :class:`MascError` to keep the room shut. For guards. New in 0.1.
+        """
+
+    @hookspec
+    def masc_name_protected(self, ctx: Context, name: str) -> Answer:  # type: ignore[empty-body]
+        """Give ``{"protected": True}`` for a name that the caller must not be given.
+
+        Awaited inside the unit of work that joins an agent, for each name considered, by the kernel. New in 0.1.
+        """
+
+    @hookspec
+    def masc_joined(  # type: ignore[empty-body]
+        self, ctx: Context, agent: str, deliver: Literal["file", "result"] | None
+    ) -> Answer:
+        """Give what masc_join adds to its result for the agent that has joined: ``token`` or ``token_path``, and
+        ``token_expires_at``.
+
+        Awaited inside the joining unit of work, by category core. New in 0.1.
+        """
+
+    @hookspec
+    def masc_agent_role(self, ctx: Context, agent: str) -> Answer:  # type: ignore[empty-body]
+        """Give ``{"role": …, "token": whether it calls with one}`` for an agent; ``None`` where auth is off.
+
+        Awaited by category ratelimit. New in 0.1.
+        """
+
+    @hookspec
+    def masc_waited(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
+        """Raise a :class:`MascError` to end a call that waits.
+
+        Awaited whenever a waiting call wakes, with a context that opens its own units of work, by the kernel. New in 0.1.
+        """
+
+    @hookspec
+    def masc_open_bind(self, room: OpenRoom, tx: Transaction, host: str) -> Answer:  # type: ignore[empty-body]
+        """Give ``{"allowed": True}`` where a server may listen on an address that other machines reach.
+
+        Awaited in a unit of work before such a server starts, by the command line; without that answer it does not start.
+        New in 0.1.
         """
 
     @hookspec
@@ -79,6 +183,14 @@ class MascHooks:
         """
 
     @hookspec
+    def masc_admins(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
+        """Give the names of the agents that are admins, ``{"admins": [...]}``, while roles are in force.
+
+        Awaited by who has to reach whoever may decide; no answer means that every agent counts as admin. For guards.
+        New in 0.1.
+        """
+
+    @hookspec
     def masc_unread(self, ctx: Context, agent: str) -> Answer:  # type: ignore[empty-body]
         """Give what waits for an agent, such as ``{"portal_tasks": 2}``.
 
@@ -86,11 +198,13 @@ class MascHooks:
         """
 
     @hookspec
-    def masc_agent_released(self, ctx: Context, agent: Agent, keep_tasks: bool) -> Answer:  # type: ignore[empty-body]
-        """Let go of what a leaving or zombie agent holds; give some of ``tasks_released``, ``tasks_kept``,
-        ``locks_released``, ``portals_closed``, ``worktrees`` as lists of strings.
+    def masc_agent_released(  # type: ignore[empty-body]
+        self, ctx: Context, agent: Agent, keep_tasks: bool, reason: str
+    ) -> Answer:
+        """Let go of what an agent holds that left (``reason`` leave) or is taken for gone (zombie).
 
-        Awaited inside the unit of work that makes the agent inactive, by masc_leave, masc_join (taking over) and the
+        Give some of ``tasks_released``, ``tasks_kept``, ``locks_released``, ``portals_closed``, ``worktrees`` as lists of
+        strings. Awaited inside the unit of work that makes the agent inactive, by masc_leave, masc_join (taking over) and the
         clean-up of zombies. New in 0.1.
         """
 
@@ -111,7 +225,15 @@ class MascHooks:
 
     @hookspec
     def masc_sweep(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
-        """Do what is due by time: expired locks, zombies, deadlines.
+        """Tidy up what time has made stale: expired locks, zombies.
 
         Awaited every 60 s in one of the serving processes, with a context that opens its own units of work. New in 0.1.
+        """
+
+    @hookspec
+    def masc_due(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
+        """Do what a deadline asks for: end a vote, time out an approval. Look for it by a bounded index scan.
+
+        Awaited every 2 s in **every** serving process, with a context that opens its own units of work; whoever commits
+        first has done it. New in 0.1.
         """

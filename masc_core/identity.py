@@ -1,31 +1,38 @@
 """Who calls: a client's bindings, and the agent its calls act for.
 
 A *binding* ties requests of one client together, as a string: ``agent:<name>`` of an endpoint, ``process:<host>:<pid>:<start>``
-of a stdio or command-line process, ``session:<id>@<host>:<pid>:<start>`` of an MCP session.
+of a stdio or command-line process, ``session:<id>@<host>:<pid>:<start>`` of an MCP session, ``credential:<name>`` of a token.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from masc_core.agents import is_zombie, match_agent, new_meta, release, unfinished_tasks
 from masc_core.context import Caller, Context
+from masc_core.credentials import ProcessToken
+from masc_core.frozen import evolve, frozen
 from masc_core.modes import Selection
 from masc_core.records import MESSAGES, Agent, Presence
 from masc_core.store.collections import LogView
 from masc_core.tools import Role
 from masc_core.values import AgentName, agent_name
 
-__all__ = ["Bindings", "Client", "Joined", "join", "process_binding", "resolve"]
+__all__ = ["Bindings", "Client", "Joined", "is_protected", "join", "local_client", "process_binding", "resolve"]
 
 _HOST = socket.gethostname()
+_START = 19
+"""Place of the start time in ``/proc/<pid>/stat``, counted behind the command's name; see proc(5)."""
+_UNKNOWN = "unknown"
 
 
 @define
@@ -46,11 +53,23 @@ class Client:
     program: str | None = None
     """Name and version the client gave itself."""
     pid: int | None = None
+    token: str | None = field(default=None, repr=False)
+    """The credential it presents, unchecked."""
+    remote: bool = False
+    """It is on another machine than the server."""
+    exposed: str | None = None
+    """The address its server listens on, where other machines reach it."""
+    room_secret: str | None = field(default=None, repr=False)
+    """The room's secret for masc_join, from the environment of a stdio process."""
+    authenticated: str | None = None
+    """The agent of its credential in the server's start room, once that was checked."""
+    adopt: Callable[[str], None] | None = field(default=None, repr=False)
+    """Lets a stdio process go on with a token that it was issued."""
 
     @property
     def caller_known(self) -> bool:
         """The caller needs no argument."""
-        return self.agent is not None
+        return self.agent is not None or self.authenticated is not None
 
 
 @define
@@ -73,6 +92,10 @@ class Bindings:
             if (found := self.names.get((binding, room), {}).get(name.lower())) is not None:
                 return found
         return None
+
+    def agents(self, client: Client, room: str) -> set[str]:
+        """Every agent this client joined as."""
+        return {agent for binding in client.bindings for agent in self.names.get((binding, room), {}).values()}
 
     def last_joined(self, client: Client, room: str) -> str | None:
         """The name this stdio process last joined with."""
@@ -101,22 +124,56 @@ class Bindings:
             if process == process_binding():
                 return binding not in self.sessions
             return self.ended(process)
+        if kind == "ended":
+            return True
         if kind != "process":
             return False
         host, pid, start = rest.rsplit(":", 2)
         if host != _HOST:
             return False
-        try:
-            return f"{psutil.Process(int(pid)).create_time():.2f}" != start
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
+        return _started(int(pid)) not in (start, _UNKNOWN)
 
 
 def process_binding() -> str:
     """The binding of this very process."""
-    return f"process:{_HOST}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    return f"process:{_HOST}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _started(pid: int) -> str | None:
+    """What tells a process from an earlier one of the same number; ``None`` when there is no such process."""
+    if sys.platform == "linux":
+        try:
+            # Ticks since the boot: unlike a time of day they stay the same when somebody sets the clock.
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return f"{stat.rpartition(b')')[2].split()[_START].decode()}@{_boot()}"
+    import psutil
+
+    try:
+        return f"{psutil.Process(pid).create_time():.2f}"
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return _UNKNOWN
+
+
+@cache
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+
+
+def local_client(agent: str | None = None) -> Client:
+    """The client of a local command: the person at the machine, an agent the person names, or, where auth is on, the
+    agent of the token in the environment. Raises :class:`StartError` when that cannot be read."""
+    return Client(
+        transport="local",
+        source="local",
+        agent=agent,
+        bindings=(*([f"agent:{agent.lower()}"] if agent else []), process_binding()),
+        person=None if agent else f"human:{getpass.getuser()}",
+        token=ProcessToken.of_environment().value,
+    )
 
 
 async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: Mapping[str, Any]) -> Caller:
@@ -131,10 +188,11 @@ async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: M
     if client.agent is not None:
         caller = await _matched(ctx, client, bindings, client.agent, "endpoint")
         if given is not None and given.lower() not in {client.agent.lower(), caller.name.lower()}:
+            ctx.call.other_named = given
             ctx.warn("agent_name_ignored", f"this endpoint acts for {caller.name}; the argument {given} was ignored")
         return caller
     if given is not None:
-        return await _matched(ctx, client, bindings, given, "argument")
+        return evolve(await _matched(ctx, client, bindings, given, "argument"), by=client.person)
     if client.transport == "stdio" and (last := bindings.last_joined(client, room)) is not None:
         return Caller(last, Role.WORKER, "process", requested=last)
     if client.person is not None:
@@ -184,16 +242,21 @@ async def join(
     """Make ``requested``, or the name the rules give instead, a live agent, in the present unit of work.
 
     First fitting rule: free name; the caller's own or an abandoned membership; a zombie's; the lowest free ``-2``, ``-3``, ….
+    A token's name is its caller's in any case; one that a credential protects from this caller is never given.
     """
     kind = agent_type or requested.split("-")[0] or requested
-    if (own := await _own(ctx, requested, session_id)) is not None:
+    by_token = ctx.caller.auth == "token"
+    own = None if by_token else await _own(ctx, requested, session_id)
+    if own is not None and not await is_protected(ctx, own.name):
         await ctx.agents.find(own.name.lower())
         return await _rejoin(ctx, own, requested, capabilities)
     existing = await ctx.agents.find(requested.lower())
-    if existing is not None and not existing.left_at:
+    if await is_protected(ctx, requested):
+        name = await _free_name(ctx, requested)
+    elif existing is not None and not existing.left_at:
         presence = await ctx.presence.find(requested.lower())
         zombie = is_zombie(existing, presence, ctx.now, ctx.settings.health.zombie_seconds)
-        if not zombie and _abandoned(ctx, existing):
+        if not zombie and (by_token or _abandoned(ctx, existing)):
             return await _rejoin(ctx, existing, requested, capabilities)
         if zombie:
             await release(ctx, existing, "zombie")
@@ -207,6 +270,16 @@ async def join(
     return Joined(agent, renamed=agent.name.lower() != requested.lower(), rejoined=False, taken_over=False)
 
 
+async def is_protected(ctx: Context, name: str) -> bool:
+    """A credential keeps the name from this caller."""
+    return any(a.get("protected") for a in await ctx.ask("masc_name_protected", ctx=ctx, name=name))
+
+
+def _bindings(ctx: Context) -> tuple[str, ...]:
+    """What ties the joining agent to its client; an admin who acts for it is not tied."""
+    return () if ctx.caller.auth == "token" and ctx.caller.by else ctx.call.client.bindings
+
+
 def _abandoned(ctx: Context, agent: Agent) -> bool:
     """Everything that was bound to the agent has ended."""
     mortal = [b for b in agent.bindings if not b.startswith("agent:")]
@@ -218,7 +291,7 @@ async def _rejoin(ctx: Context, agent: Agent, requested: str, capabilities: list
     alive = [b for b in agent.bindings if b not in client.bindings and not ctx.call.bindings.ended(b)]
     kept = evolve(
         agent,
-        bindings=[*alive, *client.bindings],
+        bindings=[*alive, *_bindings(ctx)],
         capabilities=agent.capabilities if capabilities is None else capabilities,
         meta=evolve(agent.meta, pid=client.pid, client=client.program),
     )
@@ -243,7 +316,7 @@ async def _enter(ctx: Context, name: str, requested: str, kind: str, capabilitie
             meta=new_meta(client.program, client.pid, _HOST if client.pid else None),
             capabilities=capabilities or [],
             current_task=held[0].id if held else None,
-            bindings=list(client.bindings),
+            bindings=list(_bindings(ctx)),
         )
     )
     await _seen(ctx, name)
@@ -268,6 +341,6 @@ async def _free_name(ctx: Context, requested: str) -> str:
         suffix = f"-{number}"
         candidate = requested[: 64 - len(suffix)] + suffix
         taken = await ctx.agents.find(candidate.lower())
-        if taken is None or taken.left_at:
+        if (taken is None or taken.left_at) and not await is_protected(ctx, candidate):
             return taken.name if taken else candidate
         number += 1

@@ -14,27 +14,29 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import getpass
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from masc_core import call as calls
 from masc_core.call import Call, Outcome, Progress
 from masc_core.clock import Clock, SystemClock
 from masc_core.context import Caller, Context
+from masc_core.contracts import Contract
+from masc_core.dialog import Dialog
 from masc_core.errors import MascError, ToolNotFound
-from masc_core.identity import Bindings, Client, process_binding
-from masc_core.modes import Active, Modes
+from masc_core.identity import Bindings, Client, local_client
+from masc_core.modes import DEFAULT_MODE, Active, Modes, Selection
 from masc_core.plugins import Registry
-from masc_core.records import ROOM_ID, ROOMS, Room
+from masc_core.recognition import recognise
+from masc_core.records import AGENT_MODES, ROOM_ID, ROOMS, Room
 from masc_core.rooms import Base, OpenRoom, Rooms
 from masc_core.settings import Settings, load_settings
 from masc_core.store.collections import View
+from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
-from masc_core.sweep import sweep_forever
 
 __all__ = ["Kernel", "local_client"]
 
@@ -48,9 +50,8 @@ class Kernel:
         registry: Registry,
         *,
         clock: Clock | None = None,
-        settings_of: Callable[[Path], Settings] = load_settings,
+        settings_of: Callable[[Path], Settings] | None = None,
         allow_rooms: Sequence[Path] | None = None,
-        check_results: bool = False,
     ) -> None:
         self.registry = registry
         self.modes = Modes(registry)
@@ -58,17 +59,15 @@ class Kernel:
         self.stopping = asyncio.Event()
         self.allow_rooms = allow_rooms
         self._stack = AsyncExitStack()
-        self.rooms = Rooms(clock or SystemClock(), self.stopping, self._stack, settings_of)
+        found = settings_of or partial(load_settings, sections=registry.sections)
+        self.rooms = Rooms(clock or SystemClock(), self.stopping, self._stack, found, registry.wrappers)
         self.start_room: OpenRoom = self.rooms.at(base)
-        self.check_results = check_results or self.start_room.settings.server.check_results
 
     async def __aenter__(self) -> Self:
         await self.start_room.connect(create=False)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exception: object) -> None:
         self.stopping.set()
         await self._stack.aclose()
 
@@ -79,17 +78,35 @@ class Kernel:
         return await View(ROOMS, reading or Transaction(self.start_room.driver)).find(ROOM_ID)
 
     async def active(self, client: Client, reading: Transaction | None = None) -> Active:
-        """The mode in force for a client."""
+        """The mode in force for a client that was recognised."""
         if client.selection is not None:
             return self.modes.resolve(client.selection)
-        return self.modes.resolve(self.modes.stored(await self.room_record(reading)))
+        record = await self.room_record(reading)
+        own = None
+        if client.authenticated is not None:
+            modes = View(AGENT_MODES, reading or Transaction(self.start_room.driver))
+            own = (await modes.peek([client.authenticated.lower()]))[0]
+        return self.modes.resolve(self.modes.stored(record, own))
+
+    async def reading(self, *more: Key) -> Transaction | None:
+        """A first look at the start room: its record, what guards look at, and ``more``; ``None`` without a room's store."""
+        if not await self.start_room.connect(create=False):
+            return None
+        reading = Transaction(self.start_room.driver)
+        await reading.peek([Key(ROOMS.name, ROOM_ID), *self.registry.first_reads, *more])
+        return reading
 
     async def list_tools(self, client: Client) -> list[dict[str, Any]]:
         """The tools/list array for a client. Equal mode and plugins give the same list object; do not change it."""
         return self.modes.listing((await self.active(client)).categories, client.caller_known)
 
     async def call(
-        self, name: str, arguments: Mapping[str, Any], client: Client, progress: Progress | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        client: Client,
+        progress: Progress | None = None,
+        dialog: Dialog | None = None,
     ) -> Outcome:
         """Run one tool for a client. Modes bind MCP clients only, not local commands.
 
@@ -99,19 +116,30 @@ class Kernel:
         if contract is None:
             near = difflib.get_close_matches(name, self.registry.contracts, n=5, cutoff=0.4)
             raise ToolNotFound(tool=name[:80], suggestions=near)
+        return await self.run(contract, arguments, client, progress, dialog)
+
+    async def run(
+        self,
+        contract: Contract,
+        arguments: Mapping[str, Any],
+        client: Client,
+        progress: Progress | None = None,
+        dialog: Dialog | None = None,
+    ) -> Outcome:
+        """Run a tool by its contract; also one that no plugin registers, as local commands have them: it is offered to
+        nobody and takes the same path."""
         try:
-            connected = await self.start_room.connect(create=False)
-            reading = Transaction(self.start_room.driver) if connected else None
+            reading = await self.reading(*calls.first_reads(contract, arguments, client))
+            if client.token is not None:
+                client = (await recognise(self, client, reading, alone=False)).client
             active = await self.active(client, reading)
             if client.transport != "local":
                 self.modes.ensure_enabled(contract, active)
         except MascError as error:
-            return calls.failure(error)
-        return await calls.run(self, Call(contract, arguments, client, self.bindings, active, progress, reading))
-
-    async def sweep_forever(self) -> None:
-        """Do what is due by time, every 60 s; one of the processes that share a room does it for all."""
-        await sweep_forever(self)
+            default = self.modes.resolve(Selection(DEFAULT_MODE))
+            return await calls.refuse(self, Call(contract, arguments, client, self.bindings, default), error)
+        call = Call(contract, arguments, client, self.bindings, active, progress, reading, dialog)
+        return await calls.run(self, call)
 
     def context(self, call: Call, room: OpenRoom, record: Room | None, tx: Transaction | None) -> Context:
         """The context of one call, its caller not yet known."""
@@ -119,14 +147,3 @@ class Kernel:
             caller=Caller(), room=record, settings=room.settings, call=call, open=room, modes=self.modes,
             registry=self.registry, tx=tx, now=room.clock.now(),
         )  # fmt: skip
-
-
-def local_client(agent: str | None = None) -> Client:
-    """The client of a local command: the person at the machine, or an agent the person names."""
-    return Client(
-        transport="local",
-        source="local",
-        agent=agent,
-        bindings=(*([f"agent:{agent.lower()}"] if agent else []), process_binding()),
-        person=None if agent else f"human:{getpass.getuser()}",
-    )

@@ -17,11 +17,12 @@ from attrs import field, frozen
 from masc_core.contracts import Contract
 from masc_core.errors import InvalidArgument, ToolNotEnabled
 from masc_core.plugins import Registry
-from masc_core.records import Room
+from masc_core.records import AgentMode, Room
 
 __all__ = ["DEFAULT_MODE", "MODES", "Active", "Modes", "Selection"]
 
 DEFAULT_MODE = "standard"
+_REMEMBERED = 256
 
 
 @frozen
@@ -81,6 +82,7 @@ class Modes:
         self._registry = registry
         self._lists: dict[tuple[tuple[str, ...], bool], list[dict[str, Any]]] = {}
         self._costs: dict[tuple[tuple[str, ...], bool], int] = {}
+        self._resolved: dict[Selection, Active] = {}
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -113,14 +115,24 @@ class Modes:
             raise InvalidArgument(field="categories", reason="missing", expected="is required for mode custom")
         return Selection("custom", tuple(c for c in self.installed if c in {*categories, "core"}), source)
 
-    def stored(self, room: Room | None) -> Selection:
-        """The room's stored mode, or the default."""
+    def stored(self, room: Room | None, own: AgentMode | None = None) -> Selection:
+        """The mode an authenticated agent stored for itself, else the room's, else the default."""
+        if own is not None:
+            return Selection(own.mode, tuple(own.categories or ()), "agent")
         if room is None or room.mode is None:
             return Selection(DEFAULT_MODE)
         return Selection(room.mode, tuple(room.mode_categories or ()), "room")
 
     def resolve(self, selection: Selection) -> Active:
-        """What a selection makes visible now."""
+        """What a selection makes visible."""
+        if (known := self._resolved.get(selection)) is None:
+            # A stored mode can name anything, so what is remembered is bounded.
+            if len(self._resolved) >= _REMEMBERED:
+                self._resolved.clear()
+            known = self._resolved[selection] = self._resolve(selection)
+        return known
+
+    def _resolve(self, selection: Selection) -> Active:
         if selection.mode == "custom":
             wanted: Sequence[str] | None = ("core", *selection.categories)
         else:

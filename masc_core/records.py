@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from attrs import frozen
-
 from masc_core.errors import MascError, Refused, error
+from masc_core.frozen import frozen
 from masc_core.store.collections import Collection, Log, index
 from masc_core.store.driver import IndexEntry
+from masc_core.values import capability_key
 
 __all__ = [
     "AGENTS",
+    "AGENT_MODES",
     "ARCHIVE",
     "COUNTERS",
+    "DIALOG_KEYS",
     "EVENTS",
     "FINISHED",
+    "HOUR",
     "KERNEL_RECORDS",
     "MESSAGES",
     "PRESENCE",
@@ -29,9 +32,11 @@ __all__ = [
     "UNFINISHED",
     "Agent",
     "AgentMeta",
+    "AgentMode",
     "AgentStatus",
     "Archived",
     "Counter",
+    "DialogKey",
     "Event",
     "LogLine",
     "Mention",
@@ -41,10 +46,15 @@ __all__ = [
     "Task",
     "TaskNotFound",
     "TaskStatus",
+    "TaskSummary",
     "TaskWorktree",
+    "ended_at",
+    "held_by",
 ]
 
 ROOM_ID = "default"
+HOUR = len("2026-11-21T07")
+"""Length of a timestamp's beginning down to the hour, by which finished tasks are indexed."""
 
 AgentStatus = Literal["active", "busy", "listening", "inactive", "zombie"]
 TaskStatus = Literal["todo", "claimed", "in_progress", "done", "cancelled"]
@@ -77,6 +87,16 @@ class Room:
     mode: str | None = None
     mode_categories: list[str] | None = None
     mode_max_tokens: int | None = None
+    version: int = 0
+
+
+@frozen
+class AgentMode:
+    """The mode an authenticated agent chose for itself."""
+
+    agent: str
+    mode: str
+    categories: list[str] | None = None
     version: int = 0
 
 
@@ -139,8 +159,8 @@ class TaskWorktree:
 
 
 @frozen
-class Task:
-    """A unit of work on the board."""
+class TaskSummary:
+    """A task as lists show it, without its history."""
 
     id: str
     title: str
@@ -163,8 +183,14 @@ class Task:
     cancelled_at: str | None = None
     reason: str | None = None
     worktree: TaskWorktree | None = None
-    log: list[LogLine] = []
     version: int = 0
+
+
+@frozen
+class Task(TaskSummary):
+    """A unit of work on the board."""
+
+    log: list[LogLine] = []
 
 
 @frozen
@@ -222,20 +248,41 @@ class Counter:
     version: int = 0
 
 
+def ended_at(task: Task) -> str:
+    """When the task was done or cancelled; empty while it is neither."""
+    return task.completed_at or task.cancelled_at or ""
+
+
+def held_by(agent: str, status: TaskStatus | Literal["held"] = "held") -> str:
+    """The part of index ``assignee`` under which an agent's tasks are: ``held`` (claimed or in progress), done, cancelled."""
+    return f"{agent.lower()} {status if status in FINISHED else 'held'}"
+
+
+@frozen
+class DialogKey:
+    """What the room signs the state of its dialogs with, in hex; see :mod:`masc_core.dialog`."""
+
+    id: str
+    key: str
+    version: int = 0
+
+
 def _agent_indexes(agent: Agent) -> Iterator[IndexEntry]:
     state = "inactive" if agent.left_at else "present"
     yield index("state", state, agent.name.lower(), counted=True)
     yield index("type", agent.agent_type.lower())
+    for key in () if agent.left_at else {capability_key(c) for c in agent.capabilities}:
+        yield index("capability", key)
     if agent.requested_name.lower() != agent.name.lower():
         yield index("requested", agent.requested_name.lower())
 
 
 def _task_indexes(task: Task) -> Iterator[IndexEntry]:
     yield index("status", task.status, task.priority, task.created_at, counted=True)
-    if ended := task.completed_at or task.cancelled_at:
-        yield index("finished", ended)
+    if ended := ended_at(task):
+        yield index("finished", ended[:HOUR], task.priority, task.created_at)
     if task.assignee:
-        yield index("assignee", task.assignee.lower(), task.status, task.claimed_at or "")
+        yield index("assignee", held_by(task.assignee, task.status), task.priority, task.created_at, counted=True)
     if task.status == "todo":
         if task.reserved_for:
             yield index("reserved", task.reserved_for.lower())
@@ -245,7 +292,8 @@ def _task_indexes(task: Task) -> Iterator[IndexEntry]:
 
 def _message_indexes(message: Message) -> Iterator[IndexEntry]:
     yield index("from", message.from_.lower(), counted=True)
-    yield index("type", message.type)
+    if message.type != "system":  # those are found by their sender
+        yield index("type", message.type)
     named = {name.lower() for mention in message.mentions for name in mention.agents}
     if message.to:
         named.add(message.to.lower())
@@ -263,21 +311,25 @@ def _task_missing(key: str) -> MascError:
 
 ROOMS = Collection("room", Room, lambda r: r.id, survives_reset=True)
 AGENTS = Collection("agents", Agent, lambda a: a.name.lower(), _agent_indexes)
+AGENT_MODES = Collection("agent_modes", AgentMode, lambda m: m.agent.lower(), survives_reset=True)
 PRESENCE = Collection("presence", Presence, lambda p: p.name.lower())
 TASKS = Collection("tasks", Task, lambda t: t.id, _task_indexes, _task_missing)
 MESSAGES = Log("messages", Message, _message_indexes)
 EVENTS = Log("events", Event)
 ARCHIVE = Collection("archive", Archived, lambda a: f"{a.kind}:{a.id}", _archive_indexes)
 COUNTERS = Collection("counters", Counter, lambda c: c.name, survives_reset=True)
+DIALOG_KEYS = Collection("dialog_keys", DialogKey, lambda k: k.id, survives_reset=True)
 
 KERNEL_RECORDS: tuple[Collection[Any] | Log[Any], ...] = (
     ROOMS,
     AGENTS,
+    AGENT_MODES,
     PRESENCE,
     TASKS,
     MESSAGES,
     EVENTS,
     ARCHIVE,
     COUNTERS,
+    DIALOG_KEYS,
 )
 """What every room keeps, whatever plugins are installed."""

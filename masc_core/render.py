@@ -6,14 +6,19 @@ Every id, name, status, number and text of the structured result is in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
+
+from masc_core.values import CONTROLS
 
 __all__ = ["render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
-_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-_BARE = re.compile(r"[\w./:@+-]+\Z")
+_UNSAFE = re.compile(CONTROLS)
+_BARE = re.compile(r"[\w./:@+-]+\Z").match
+_QUOTES = re.compile('"+').findall
+_CONTAINERS = frozenset({dict, list})
 
 
 def render(structured: Mapping[str, Any], headline: str = "") -> str:
@@ -23,60 +28,79 @@ def render(structured: Mapping[str, Any], headline: str = "") -> str:
     if scalars:
         lines.append(_line(scalars))
     for name, value in structured.items():
-        if isinstance(value, dict):
-            lines += _section(name, value)
-        elif isinstance(value, list) and _nested(value):
-            lines.append(f"{name}:" if value else f"{name}: none")
-            lines += [f"- {_inline(item)}" for item in value]
+        if type(value) is dict:
+            lines += _record(f"{name}: ", "", value)
+        elif _nested(value):
+            lines.append(f"{name}:")
+            lines += _items("", value)
     return "\n".join(lines) or "ok"
 
 
-def _section(name: str, value: Mapping[str, Any]) -> list[str]:
-    """A nested record on one line, its own lists of records one line an item."""
-    flat = {k: v for k, v in value.items() if not (isinstance(v, list) and _nested(v))}
-    lines = [f"{name}: {_inline(flat)}".rstrip()]
-    for key, items in value.items():
-        if key not in flat:
-            lines.append(f"{name}.{key}:")
-            lines += [f"- {_inline(item)}" for item in items]
+def _items(pad: str, items: Sequence[Any]) -> list[str]:
+    """One line an item, what an item holds in its turn below it."""
+    lines: list[str] = []
+    for item in items:
+        lines += _record(f"{pad}- ", pad, item) if type(item) is dict else [f"{pad}- {_scalar(item)}"]
+    return lines
+
+
+def _record(start: str, pad: str, record: Mapping[str, Any]) -> list[str]:
+    """A record on one line; its lists of records that hold texts follow, so that each text has a line to itself."""
+    lists = {k: v for k, v in record.items() if type(v) is list and _nested(v) and '"' in _value(v)}
+    flat = {k: v for k, v in record.items() if k not in lists} if lists else record
+    lines = [f"{start}{_line(flat)}".rstrip()]
+    for name, items in lists.items():
+        lines.append(f"{pad}  {name}:")
+        lines += _items(f"{pad}  ", items)
     return lines
 
 
 def _nested(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(i, dict | list) for i in value))
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, dict):
-        return _line(value)
-    return _scalar(value)
+    kind = type(value)
+    return kind is dict or (kind is list and not _CONTAINERS.isdisjoint(map(type, value)))
 
 
 def _line(record: Mapping[str, Any]) -> str:
-    first = [key for key in _LEADING if key in record and not _nested(record[key])]
-    parts = [f"{key}={_scalar(record[key])}" for key in first]
-    parts += [f"{key}={_value(value)}" for key, value in record.items() if key not in first]
-    return " ".join(parts)
+    return " ".join([f"{label}={_value(record[key])}" for key, label in _in_order(tuple(record))])
+
+
+@lru_cache(maxsize=512)
+def _in_order(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """What names a record comes first; each key with how it is written."""
+    first = [key for key in _LEADING if key in keys]
+    return tuple((key, _key(key)) for key in (*first, *(key for key in keys if key not in first)))
+
+
+def _key(key: str) -> str:
+    """A key as it is; what users made up, such as the option of a tally, may need quotes."""
+    return key if key.isidentifier() else _scalar(key)
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is dict:
         return f"({_line(value)})"
-    if isinstance(value, list):
-        return "[" + ", ".join(f"({_line(i)})" if isinstance(i, dict) else _scalar(i) for i in value) + "]"
+    if kind is list:
+        return "[" + ", ".join([f"({_line(i)})" if type(i) is dict else _scalar(i) for i in value]) + "]"
     return _scalar(value)
 
 
 def _scalar(value: Any) -> str:
-    """A scalar as it is; text with blanks in quotes, its line breaks escaped, or a message could pose as an item."""
-    if isinstance(value, bool):
+    """A scalar as it is; text with blanks in quotes, or a message could pose as an item."""
+    kind = type(value)
+    if kind is str:
+        return value if _BARE(value) else _quoted(value)
+    if kind is bool:
         return "true" if value else "false"
-    if isinstance(value, list):
-        return "[" + ", ".join(_scalar(i) for i in value) + "]"
-    text = str(value)
-    if _BARE.match(text):
-        return text
-    return f'"{_BREAK.sub(_escaped, text)}"'
+    if kind is list:
+        return "[" + ", ".join(map(_scalar, value)) + "]"
+    return "null" if value is None else str(value)
+
+
+def _quoted(text: str) -> str:
+    """Text on one line, between more quotes in a row than it has itself, with nothing in it that moves a cursor."""
+    marks = '"' * (1 + max(map(len, _QUOTES(text)))) if '"' in text else '"'
+    return f"{marks}{_UNSAFE.sub(_escaped, text)}{marks}"
 
 
 def _escaped(found: re.Match[str]) -> str:

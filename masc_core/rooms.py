@@ -8,28 +8,42 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
-from attrs import define, field, frozen
+from attrs import define, field
 
 from masc_core.clock import Clock, timestamp
 from masc_core.errors import StartError, StorageUnavailable
+from masc_core.frozen import frozen
 from masc_core.records import EVENTS, ROOM_ID, ROOMS, Event, Room
-from masc_core.settings import Settings, load_settings
+from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.driver import Driver, Key, Scan
-from masc_core.store.memory import MemoryDriver
-from masc_core.store.sqlite import SqliteDriver
+from masc_core.store.envelope import as_json, is_sealed
+from masc_core.store.opening import open_driver, store_exists
+from masc_core.store.sealed import raw
 from masc_core.store.transaction import Transaction
 
 __all__ = ["Base", "OpenRoom", "Rooms", "find_base", "resolve_base"]
 
+M = TypeVar("M")
 CONFIG_TEMPLATE = """\
 # Settings of this MASC room; MASC never writes this file again. Every key is optional.
 # [locks]
 # ttl_seconds = 1800
 # [health]
 # zombie_seconds = 300
+# [auth]
+# default_role = "worker"    # of callers without a token, where none is required; or "reader"
+# token_expiry_hours = 24
+# [ratelimit]
+# per_minute = 10
+# priority_agents = ["claude"]
+# [interrupt]
+# timeout_minutes = 30
+# [redaction]
+# allow = ["^sk_test_"]     # secrets in which one of these is found stay
 # [storage]
 # durability = "full"       # or "process": faster, the newest changes may be lost with the power
 """
@@ -96,6 +110,10 @@ class OpenRoom:
     clock: Clock
     stopping: asyncio.Event
     _stack: AsyncExitStack = field(repr=False)
+    _wrappers: Sequence[Any] = field(repr=False)
+    """How guards put drivers of their own round this room's: the implementations of ``masc_store``, in order."""
+    memory: dict[str, Any] = field(factory=dict, init=False, repr=False)
+    """What plugins remember of the room in this process, each under its own name; gone when the process ends."""
     _driver: Driver | None = field(default=None, repr=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
 
@@ -103,6 +121,14 @@ class OpenRoom:
     def directory(self) -> Path:
         """``<base>/.masc``."""
         return self.base.path / ".masc"
+
+    def remember(self, kind: type[M]) -> M:
+        """What this process remembers of the room as an object of ``kind``, made on first use."""
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if (known := self.memory.get(name)) is None:
+            known = self.memory[name] = kind()
+        found: M = known
+        return found
 
     @property
     def driver(self) -> Driver:
@@ -113,29 +139,41 @@ class OpenRoom:
 
     async def connect(self, create: bool) -> bool:
         """Connect the store if it exists or ``create`` says so; false when there is none."""
+        if create:
+            self._prepare_directory()
         if self._driver is not None:
             return True
         async with self._lock:
-            if self._driver is None:
-                if self.settings.storage.type == "memory":
-                    self._driver = await self._stack.enter_async_context(MemoryDriver(self.clock))
-                elif create or (self.directory / "masc.db").exists():
-                    self._driver = await self._open_sqlite()
+            if self._driver is None and (create or store_exists(self.settings, self.directory)):
+                # A room that a guard keeps shut leaves nothing open.
+                async with AsyncExitStack() as opening:
+                    driver = open_driver(self.settings, self.directory, self.clock)
+                    driver = await opening.enter_async_context(driver)
+                    # A shared store has a clock of its own, which everything in this room follows.
+                    clock = driver.clock
+                    driver = await self._wrapped(driver, opening)
+                    self._stack.push_async_exit(opening.pop_all())
+                self.clock = clock
+                self._driver = driver
         return self._driver is not None
 
-    async def _open_sqlite(self) -> Driver:
-        storage = self.settings.storage
+    async def _wrapped(self, driver: Driver, stack: AsyncExitStack) -> Driver:
+        """The driver inside those of the guards, each round what the one before made."""
+        for found in self._wrappers:
+            given = {"driver": driver, "room": self}
+            answer: Any = found.function(*(given[name] for name in found.argnames))
+            if (wrapper := await answer) is not None:
+                driver = await stack.enter_async_context(wrapper["driver"])
+        return driver
+
+    def _prepare_directory(self) -> None:
+        """Make the room's directory, also beside a shared store: settings, exports and secrets are kept in it."""
+        if self.settings.storage.type == "memory":
+            return
         try:
             prepare_directory(self.directory)
         except OSError as error:
-            raise StorageUnavailable(backend="sqlite", cause=str(error)) from error
-        driver = SqliteDriver(
-            self.directory / "masc.db",
-            self.clock,
-            durability="process" if storage.durability == "process" else "full",
-            allow_network_fs=storage.allow_network_fs,
-        )
-        return await self._stack.enter_async_context(driver)
+            raise StorageUnavailable(backend=self.settings.storage.type, cause=str(error)) from error
 
     def record(self) -> Room:
         """What the record of a new room is."""
@@ -187,24 +225,31 @@ class Rooms:
         clock: Clock,
         stopping: asyncio.Event,
         stack: AsyncExitStack,
-        settings_of: Callable[[Path], Settings] = load_settings,
+        settings_of: Callable[[Path], Settings],
+        wrappers: Sequence[Any],
     ) -> None:
         self._clock = clock
         self._stopping = stopping
         self._stack = stack
         self._settings_of = settings_of
+        self._wrappers = wrappers
         self._open: dict[Path, OpenRoom] = {}
 
     def at(self, base: Base) -> OpenRoom:
         """The room of a directory. Raises :class:`StartError` for bad settings."""
         if base.path not in self._open:
             settings = self._settings_of(base.path)
-            self._open[base.path] = OpenRoom(base, settings, self._clock, self._stopping, self._stack)
+            self._open[base.path] = OpenRoom(base, settings, self._clock, self._stopping, self._stack, self._wrappers)
         return self._open[base.path]
+
+    def opened(self) -> list[OpenRoom]:
+        """The rooms that were asked for so far."""
+        return list(self._open.values())
 
 
 async def export_lines(driver: Driver, records: Sequence[Collection[object] | Log[object]]) -> list[bytes]:
-    """A full export: one header line, then one line a record, sealed or foreign bodies as base64."""
+    """A full export: one header line, then one line a record; what is sealed stays sealed, in the envelope's JSON form."""
+    driver = raw(driver)
     lines = [orjson.dumps({"masc_export": 1, "room": ROOM_ID})]
     for declared in records:
         if isinstance(declared, Collection):
@@ -220,6 +265,8 @@ async def export_lines(driver: Driver, records: Sequence[Collection[object] | Lo
 
 
 def _body(body: bytes) -> dict[str, object]:
+    if is_sealed(body):
+        return {"record": as_json(body)}
     try:
         return {"record": orjson.loads(body)}
     except orjson.JSONDecodeError:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 import masc_core
 from masc_core.contracts import Contract
 from masc_core.errors import StartError
+from masc_core.frozen import frozen
 from masc_core.plugins import Registry
 
 __all__ = ["Difference", "compare", "contract_file", "default_directory", "write"]

@@ -10,18 +10,25 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import Attribute, field, frozen
 
 from masc_core.errors import StartError
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "between", "load_settings", "one_of"]
+
+S = TypeVar("S")
 
 
-def _between(low: int, high: int) -> Any:
+def between(low: int, high: int) -> Any:
+    """A validator: the setting lies in ``[low, high]``."""
+
     def check(_: object, attribute: Attribute[Any], value: int) -> None:
         if not low <= value <= high:
             raise ValueError(f"{attribute.name} must be {low} to {high}, not {value}")
@@ -29,7 +36,9 @@ def _between(low: int, high: int) -> Any:
     return check
 
 
-def _one_of(*values: str) -> Any:
+def one_of(*values: str) -> Any:
+    """A validator: the setting is one of ``values``."""
+
     def check(_: object, attribute: Attribute[Any], value: str) -> None:
         if value not in values:
             raise ValueError(f"{attribute.name} must be one of {', '.join(values)}, not {value!r}")
@@ -41,8 +50,8 @@ def _one_of(*values: str) -> Any:
 class StorageSettings:
     """``[storage]``"""
 
-    type: str = field(default="sqlite", validator=_one_of("sqlite", "memory"))
-    durability: str = field(default="full", validator=_one_of("full", "process"))
+    type: str = field(default="sqlite", validator=one_of("sqlite", "postgres", "redis", "memory"))
+    durability: str = field(default="full", validator=one_of("full", "process"))
     allow_network_fs: bool = False
 
 
@@ -50,7 +59,7 @@ class StorageSettings:
 class LockSettings:
     """``[locks]``"""
 
-    ttl_seconds: int = field(default=1800, validator=_between(60, 86_400))
+    ttl_seconds: int = field(default=1800, validator=between(60, 86_400))
     case_insensitive: bool = sys.platform in {"darwin", "win32"}
 
 
@@ -58,15 +67,15 @@ class LockSettings:
 class HealthSettings:
     """``[health]``"""
 
-    zombie_seconds: int = field(default=300, validator=_between(60, 86_400))
+    zombie_seconds: int = field(default=300, validator=between(60, 86_400))
 
 
 @frozen
 class ServerSettings:
     """``[server]``"""
 
-    max_body_bytes: int = field(default=2_097_152, validator=_between(65_536, 20_971_520))
-    log_level: str = field(default="info", validator=_one_of("debug", "info", "warning", "error"))
+    max_body_bytes: int = field(default=2_097_152, validator=between(65_536, 20_971_520))
+    log_level: str = field(default="info", validator=one_of("debug", "info", "warning", "error"))
     check_results: bool = False
     """Validate every result against its contract; always on in tests."""
 
@@ -80,7 +89,28 @@ class Settings:
     locks: LockSettings = LockSettings()
     health: HealthSettings = HealthSettings()
     server: ServerSettings = ServerSettings()
+    sections: Mapping[type, Any] = field(factory=dict)
+    """The sections of plugins, by their class."""
 
+    def of(self, section: type[S]) -> S:
+        """The settings of a plugin's section, its defaults where nothing is set."""
+        found: S = self.sections.get(section) or _defaults(section)  # type: ignore[arg-type]  # classes are hashable
+        return found
+
+
+@cache
+def _defaults(section: type[S]) -> S:
+    """A section in which nothing is set; made once, because calls ask for it."""
+    return section()
+
+
+KERNEL_SECTIONS: Mapping[str, type] = {
+    "storage": StorageSettings,
+    "locks": LockSettings,
+    "health": HealthSettings,
+    "server": ServerSettings,
+}
+_ACCEPTED: Mapping[type, tuple[type, ...]] = {float: (int, float), Decimal: (int, float)}
 
 _ENVIRONMENT: dict[str, tuple[str, str]] = {
     "MASC_STORAGE_TYPE": ("storage", "type"),
@@ -91,8 +121,10 @@ _ENVIRONMENT: dict[str, tuple[str, str]] = {
 }
 
 
-def load_settings(base: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of the room at ``base``.
+def load_settings(
+    base: Path, environ: Mapping[str, str] | None = None, sections: Mapping[str, type] | None = None
+) -> Settings:
+    """The settings of the room at ``base``; ``sections`` are those of the loaded plugins, by name.
 
     Raises :class:`StartError` naming the file or variable and the nearest known key.
     """
@@ -105,12 +137,17 @@ def load_settings(base: Path, environ: Mapping[str, str] | None = None) -> Setti
         if (text := environ.get(variable)) is not None:
             _section(given, section)[key] = _from_text(variable, text, section, key)
             origins[section, key] = variable
-    sections = {a.name: a for a in attrs.fields(Settings) if a.name != "cluster"}
+    added: dict[type, Any] = {}
+    known = {**KERNEL_SECTIONS, **(sections or {})}
     for name, content in given.items():
-        if name not in sections:
-            raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, sections)}")
-        values[name] = _build(config, name, type(sections[name].default), content, origins)
-    return Settings(**values)
+        if name not in known:
+            raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, known)}")
+        built = _build(config, name, known[name], content, origins)
+        if name in KERNEL_SECTIONS:
+            values[name] = built
+        else:
+            added[known[name]] = built
+    return Settings(**values, sections=added)
 
 
 def _read(config: Path) -> dict[str, Any]:
@@ -140,18 +177,28 @@ def _from_text(variable: str, text: str, section: str, key: str) -> Any:
 def _build(config: Path, name: str, cls: type, content: object, origins: Mapping[tuple[str, str], str]) -> Any:
     if not isinstance(content, dict):
         raise StartError(message=f"{config}: {name} must be a section [{name}]")
-    known = attrs.fields_dict(cls)
+    known = get_type_hints(cls)
+    values: dict[str, Any] = {}
     for key, value in content.items():
         if key not in known:
             raise StartError(message=f"{config}: unknown setting {name}.{key}{_nearest(key, known)}")
-        wanted = type(known[key].default)
-        if type(value) is not wanted:
+        wanted = _plain(known[key])
+        if type(value) not in _ACCEPTED.get(wanted, (wanted,)):
             raise StartError(message=f"{config}: {name}.{key} must be of type {wanted.__name__}, not {value!r}")
+        values[key] = Decimal(str(value)) if wanted is Decimal else value
     try:
-        return cls(**content)
+        return cls(**values)
     except ValueError as error:
         at_fault = origins.get((name, str(error).split(" ", 1)[0]), str(config))
         raise StartError(message=f"{at_fault}: {name}.{error}") from error
+
+
+def _plain(hint: Any) -> type:
+    """The class a value must have: ``dict`` for ``Mapping[str, X]``, ``int`` for ``int | None``."""
+    if isinstance(hint, UnionType):
+        hint = next(arm for arm in get_args(hint) if arm is not NoneType)
+    origin = get_origin(hint) or hint
+    return dict if origin is Mapping else origin
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

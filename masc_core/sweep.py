@@ -1,4 +1,4 @@
-"""The sweep: what is due by time, every 60 s, in one of the serving processes."""
+"""What time asks for, in every open room: deadlines every 2 s, tidying every 60 s in one of the serving processes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
 from masc_core.call import Call
 from masc_core.context import Caller, Context
 from masc_core.contracts import contract_of
 from masc_core.errors import MascError
+from masc_core.frozen import frozen
 from masc_core.identity import Client
 from masc_core.modes import DEFAULT_MODE, Selection
 from masc_core.records import ROOM_ID, ROOMS
+from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
 from masc_core.store.driver import Acquire, Conflict, Release
 from masc_core.store.transaction import Transaction
@@ -23,10 +23,12 @@ from masc_core.tools import ADMIN, WRITE, CallerUse, declaration, tool
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["INTERVAL", "sweep_forever", "sweep_once"]
+__all__ = ["DUE_SECONDS", "SWEEP_SECONDS", "due_once", "sweep_forever", "sweep_once"]
 
-INTERVAL = 60.0
-"""Seconds between two sweeps of a process."""
+DUE_SECONDS = 2.0
+"""Between two looks for deadlines."""
+SWEEP_SECONDS = 60.0
+"""Between two sweeps of a process."""
 _LEASE = "sweep"
 _LEASE_SECONDS = 50.0
 
@@ -34,48 +36,52 @@ logger = logging.getLogger(__name__)
 
 
 @frozen
-class Swept:
-    """The sweep has no result of its own."""
+class Done:
+    """The timer has no result of its own."""
 
 
 @tool(effect=WRITE, role=ADMIN, caller=CallerUse.NONE, transactional=False)
-async def masc_sweep_timer(ctx: Context) -> Swept:
+async def masc_timer(ctx: Context) -> Done:
     """Do what is due by time; run by the server itself, offered to nobody."""
-    await ctx.ask("masc_sweep", ctx=ctx)
-    return Swept()
+    return Done()
 
 
 async def sweep_forever(kernel: Kernel) -> None:
-    """Sweep every 60 s until cancelled; a failed sweep is logged and tried again with the next."""
+    """Meet deadlines and sweep until cancelled; what fails is logged and tried again with the next turn."""
+    clock = kernel.start_room.clock
+    next_sweep = clock.monotonic() + SWEEP_SECONDS
     while True:
-        await kernel.start_room.clock.sleep(INTERVAL)
-        try:
-            await sweep_once(kernel)
-        except MascError as error:
-            logger.warning("the sweep failed: %s", error)
+        await clock.sleep(DUE_SECONDS)
+        sweeping = clock.monotonic() >= next_sweep
+        if sweeping:
+            next_sweep = clock.monotonic() + SWEEP_SECONDS
+        for room in kernel.rooms.opened():
+            try:
+                await due_once(kernel, room)
+                if sweeping:
+                    await sweep_once(kernel, room)
+            except MascError as error:
+                logger.warning("the timer failed in %s: %s", room.base.path, error)
 
 
-async def sweep_once(kernel: Kernel) -> bool:
-    """Sweep the start room now; false when it does not exist or another process sweeps."""
-    room = kernel.start_room
-    if not await room.connect(create=False):
+async def due_once(kernel: Kernel, room: OpenRoom) -> None:
+    """Do what deadlines ask for in a room, if it exists."""
+    if (ctx := await _context(kernel, room)) is not None:
+        await ctx.ask("masc_due", ctx=ctx)
+
+
+async def sweep_once(kernel: Kernel, room: OpenRoom) -> bool:
+    """Sweep a room now; false when it does not exist or another process sweeps it."""
+    if (ctx := await _context(kernel, room)) is None:
         return False
     taking = Transaction(room.driver)
-    record = await View(ROOMS, taking).find(ROOM_ID)
-    if record is None:
-        return False
     taking.add(Acquire(_LEASE, f"pid {os.getpid()}", _LEASE_SECONDS))
     try:
         await taking.commit()
     except Conflict:
         return False
-    client = Client("local", "local", person="system")
-    active = kernel.modes.resolve(Selection(DEFAULT_MODE))
-    call = Call(contract_of(declaration(masc_sweep_timer, "kernel")), {}, client, kernel.bindings, active)
-    ctx = kernel.context(call, room, record, None)
-    ctx.caller = Caller("system", ADMIN, "local")
     try:
-        await masc_sweep_timer(ctx)
+        await ctx.ask("masc_sweep", ctx=ctx)
     finally:
         giving = Transaction(room.driver)
         giving.add(Release(_LEASE, taking.acquired[0].fence))
@@ -84,3 +90,18 @@ async def sweep_once(kernel: Kernel) -> bool:
         except Conflict:
             logger.debug("the sweep outlived its lease")
     return True
+
+
+async def _context(kernel: Kernel, room: OpenRoom) -> Context | None:
+    """The context of the timer's own call, acting as ``system``; ``None`` while there is no room."""
+    if not await room.connect(create=False):
+        return None
+    if (record := await View(ROOMS, Transaction(room.driver)).find(ROOM_ID)) is None:
+        return None
+    client = Client("local", "local", person="system")
+    active = kernel.modes.resolve(Selection(DEFAULT_MODE))
+    call = Call(contract_of(declaration(masc_timer, "kernel")), {}, client, kernel.bindings, active)
+    call.unattended = True
+    ctx = kernel.context(call, room, record, None)
+    ctx.caller = Caller("system", ADMIN, "local")
+    return ctx

@@ -17,6 +17,7 @@ _COMMANDS = {
     "mode": "masc_core.cli.mode:mode",
     "pause": "masc_core.cli.pause:pause",
     "resume": "masc_core.cli.pause:resume",
+    "db": "masc_core.cli.db:db",
     "plugins": "masc_core.cli.plugins:plugins",
     "schemas": "masc_core.cli.schemas:schemas",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
 import click
@@ -12,9 +13,11 @@ from masc_core.errors import MascError, StartError
 
 __all__ = ["LazyGroup", "MascCommand", "fail"]
 
+_GROUP = "masc.commands"
+
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are asked for; plugins add theirs as entry points ``masc.commands``."""
 
     def __init__(self, *args: Any, commands_at: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -22,15 +25,18 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of the help page."""
-        return list(self._at)
+        return [*self._at, *sorted(p.name for p in entry_points(group=_GROUP) if p.name not in self._at)]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command."""
-        if (place := self._at.get(name)) is None:
-            return None
-        module, _, attribute = place.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        if (place := self._at.get(name)) is not None:
+            module, _, attribute = place.partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        for point in entry_points(group=_GROUP, name=name):
+            added: click.Command = point.load()
+            return added
+        return None
 
 
 class MascCommand(click.Command):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from masc_core.cli._common import common, open_kernel, print_json, run
+from masc_core.cli._common import common, open_kernel, print_json, run, succeed
 from masc_core.cli._group import MascCommand
-from masc_core.errors import NotInitialised
-
-if TYPE_CHECKING:
-    from masc_core.records import Room
 
 __all__ = ["pause", "resume"]
 
@@ -21,34 +18,31 @@ __all__ = ["pause", "resume"]
 @common
 def pause(reason: str, project: str | None, as_json: bool) -> None:
     """Let no agent begin new work: claiming and starting are refused with the reason; everything else goes on."""
-    _report(*run(_switch(project, True, reason)), as_json)
+    _report(run(_switch(project, True, reason)), as_json)
 
 
 @click.command(cls=MascCommand)
 @common
 def resume(project: str | None, as_json: bool) -> None:
     """Let agents begin work again."""
-    _report(*run(_switch(project, False, "")), as_json)
+    _report(run(_switch(project, False, "")), as_json)
 
 
-async def _switch(project: str | None, paused: bool, reason: str) -> tuple[Room, bool]:
+async def _switch(project: str | None, paused: bool, reason: str) -> Mapping[str, Any]:
     from masc_core.kernel import local_client
     from masc_core.pause import pause_room, resume_room
 
     async with open_kernel(project) as kernel:
-        room = kernel.start_room
-        if not await room.connect(create=False):
-            raise NotInitialised(path=str(room.base.path))
-        person = local_client().person or "anonymous"
-        return await (pause_room(room, person, reason) if paused else resume_room(room, person))
+        person = local_client()
+        outcome = await (pause_room(kernel, person, reason) if paused else resume_room(kernel, person))
+        return succeed(outcome).structured
 
 
-def _report(room: Room, changed: bool, as_json: bool) -> None:
+def _report(switched: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        facts = {"paused_by": room.paused_by, "paused_at": room.paused_at, "pause_reason": room.pause_reason}
-        present = {name: value for name, value in facts.items() if value is not None}
-        print_json({"paused": room.paused, "changed": changed, **present})
+        print_json(switched)
         return
-    state = f"paused by {room.paused_by} at {room.paused_at}" if room.paused else "running"
-    reason = f": {room.pause_reason}" if room.pause_reason else ""
-    click.echo(f"{'' if changed else 'already '}{state}{reason}")
+    paused = switched["paused"]
+    state = f"paused by {switched['paused_by']} at {switched['paused_at']}" if paused else "running"
+    reason = f": {switched['pause_reason']}" if "pause_reason" in switched else ""
+    click.echo(f"{'' if switched['changed'] else 'already '}{state}{reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,12 @@ async def _status(project: str | None, agent: str | None) -> Status:
     from masc_core.kernel import local_client
 
     async with open_kernel(project) as kernel:
-        return succeed(await kernel.call("masc_status", {}, local_client(agent))).structured
+        found = succeed(await kernel.call("masc_status", {}, local_client(agent))).structured
+        if not found["initialised"]:
+            return found
+        started = time.perf_counter()
+        await kernel.room_record()
+        return {**found, "round_trip_ms": round((time.perf_counter() - started) * 1000, 3)}
 
 
 def _show(found: Status) -> None:
@@ -45,7 +51,8 @@ def _show(found: Status) -> None:
     if not found["initialised"]:
         out.print(f"No room at {found['path']} yet; the first writing call or masc_init makes it.", markup=False)
         return
-    out.print(f"{found['path']}  {found['backend']}  mode {found['mode']}", style="bold", markup=False)
+    store = f"{found['backend']} ({found['round_trip_ms']:.2f} ms)"
+    out.print(f"{found['path']}  {store}  mode {found['mode']}", style="bold", markup=False)
     if found.get("paused"):
         out.print(f"paused: {found.get('pause_reason') or 'no reason given'}", style="yellow", markup=False)
     for table in (_agents(found), _tasks(found), _locks(found)):

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import orjson
 from mcp.client.stdio import StdioServerParameters
 
 from masc_core.errors import StartError
 
-__all__ = ["http_server", "stdio_server"]
+__all__ = ["as_person", "http_server", "lift_limits", "stdio_server"]
 
 _READY_SECONDS, _STOP_SECONDS = 20.0, 10.0
 
@@ -35,6 +36,13 @@ def stdio_server(project: Path, agent: str) -> StdioServerParameters:
     """What an MCP client is told in order to start a stdio server for ``agent``."""
     arguments = _command(project, "--stdio", "--agent", agent)
     return StdioServerParameters(command=sys.executable, args=arguments, env=_environment())
+
+
+async def lift_limits(project: Path) -> None:
+    """Say, as the person at the machine, that agents may call as fast as scripts do. Raises :class:`StartError`."""
+    limits = "per_minute broadcast_per_minute task_ops_per_minute file_lock_per_minute reads_per_minute".split()
+    arguments = orjson.dumps(dict.fromkeys(limits, 100_000)).decode()
+    await as_person(project, "call", "masc_rate_limit_config", arguments)
 
 
 @asynccontextmanager
@@ -63,6 +71,17 @@ async def http_server(project: Path) -> AsyncIterator[str]:
         await _stop(process)
         if reader is not None:
             await reader
+
+
+async def as_person(project: Path, *command: str) -> None:
+    """Run a command of the command line, as a person at another terminal does. Raises :class:`StartError`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "masc_core", *command, "--project", str(project),
+        env=_environment(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await process.communicate()
+    if process.returncode:
+        raise StartError(message=f"masc {' '.join(command)} failed: {said.decode(errors='replace').strip()}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

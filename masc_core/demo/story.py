@@ -10,6 +10,7 @@ from typing import Any
 from masc_core.demo.agent import Agent, StoryBroken
 from masc_core.demo.project import FILES, commit, git
 from masc_core.demo.report import Narrator, Report
+from masc_core.demo.servers import as_person, lift_limits
 
 __all__ = ["Story"]
 
@@ -41,11 +42,15 @@ class Story:
         await self._talk()
         await self._finish()
         await self._rush()
+        await self._vote()
+        await self._ask_the_human()
         await self._switch_mode()
         await self._leave()
 
     async def _arrive(self) -> None:
         self._report.check("starting servers changes nothing", not (self._project / ".masc").exists(), "no .masc/ yet")
+        await lift_limits(self._project)
+        self._narrator.says("masc", "lets the two call as fast as scripts do: masc_rate_limit_config")
         self._narrator.chapter("Both agents join")
         joined = [await agent.call("masc_join", agent_name=agent.name) for agent in self._both]
         rooms = {(await agent.call("masc_status", quiet=True))["path"] for agent in self._both}
@@ -201,6 +206,52 @@ class Story:
             await agent.call("masc_done", quiet=True, task_id=task["id"])
         self._narrator.says(agent.name, f"did {len(taken)}: {', '.join(taken)}")
         return taken
+
+    async def _vote(self) -> None:
+        self._narrator.chapter("What comes next is put to the vote")
+        await self._claude.call("masc_switch_mode", mode="parallel", quiet=True)
+        asked = await self._claude.call(
+            "masc_vote_create", topic="Which language next?", options=["French", "Spanish"], required_votes=2
+        )
+        vote = asked["vote"]["id"]
+        casts = await asyncio.gather(
+            self._claude.call("masc_vote_cast", vote_id=vote, choice="French"),
+            self._gemini.call("masc_vote_cast", vote_id=vote, choice="french"),
+        )
+        late = await self._gemini.refused("masc_vote_cast", vote_id=vote, choice="Spanish")
+        ended = [cast["vote"].get("winner") for cast in casts if cast["resolved"]]
+        self._report.check(
+            "a vote ends once, with what most chose",
+            ended == ["French"] and late["code"] == "vote_closed",
+            f"{vote}: {', '.join(ended) or 'nothing'} won; a ballot after that is refused",
+        )
+
+    async def _ask_the_human(self) -> None:
+        self._narrator.chapter("Gemini asks its human before it publishes")
+        risky: dict[str, Any] = {"task_id": self._release, "step": 1, "action": "publish 1.0"}
+        message = "The release goes to everybody and cannot be taken back."
+        asking = asyncio.create_task(
+            self._gemini.call("masc_interrupt", waits=True, wait_seconds=30, message=message, **risky)
+        )
+        checkpoint = await self._until_asked()
+        own = await self._gemini.refused("masc_approve", task_id=self._release)
+        await as_person(self._project, "checkpoint", "approve", checkpoint, "--comment", "after lunch")
+        self._narrator.says("a person", f"masc checkpoint approve {checkpoint} --comment 'after lunch'")
+        answer = await asking
+        self._report.check(
+            "a human decides, and not the agent that asks",
+            own["code"] == "forbidden" and (answer["decision"], answer.get("comment")) == ("approved", "after lunch"),
+            f"{answer['decision']} on the command line while gemini waited; its own approval was {own['code']}",
+        )
+        await self._claude.call("masc_switch_mode", mode="inherit", quiet=True)
+
+    async def _until_asked(self) -> str:
+        for _ in range(200):
+            found = (await self._claude.call("masc_pending_interrupts", quiet=True))["interrupts"]
+            if found:
+                return str(found[0]["checkpoint_id"])
+            await asyncio.sleep(0.02)
+        raise StoryBroken(agent="gemini", tool="masc_interrupt", answer="nothing pending after 4 s")
 
     async def _switch_mode(self) -> None:
         self._narrator.chapter("Claude switches the room to fewer tools")

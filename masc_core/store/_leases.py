@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from attrs import Factory, define, evolve
+from attrs import Factory, define
 
+from masc_core.frozen import evolve
 from masc_core.store.driver import Acquire, Check, Held, Lease, Release, Renew, Write
 
 __all__ = ["LeaseOutcome", "settle_leases"]

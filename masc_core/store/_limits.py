@@ -8,6 +8,8 @@ from masc_core.store.driver import (
     MAX_BODY,
     MAX_INDEX,
     MAX_KEY,
+    SEALED,
+    SEALED_BYTES,
     Acquire,
     Append,
     Check,
@@ -18,10 +20,12 @@ from masc_core.store.driver import (
     Put,
     Remove,
     Renew,
+    Rewrite,
+    RewriteEntry,
     Write,
 )
 
-__all__ = ["check_limits"]
+__all__ = ["check_limits", "entry_body"]
 
 _SECONDS = (1, 86_400)
 
@@ -34,12 +38,12 @@ def check_limits(checks: Iterable[Check], writes: Iterable[Write]) -> None:
         else:
             _key(check.key)
     for write in writes:
-        if isinstance(write, Put):
+        if isinstance(write, Put | Rewrite):
             _key(write.key)
-            _content(write.body, write.index)
-        elif isinstance(write, Append):
+            _content(write.body, write.index if isinstance(write, Put) else ())
+        elif isinstance(write, Append | RewriteEntry):
             _text("log", write.log, MAX_KEY)
-            _content(write.body, write.index)
+            _content(b"" if callable(write.body) else write.body, write.index if isinstance(write, Append) else ())
         elif isinstance(write, Delete):
             _key(write.key)
         elif isinstance(write, Remove):
@@ -52,13 +56,22 @@ def check_limits(checks: Iterable[Check], writes: Iterable[Write]) -> None:
                 raise ValueError(f"lease {write.name!r}: {write.seconds} s is not between 1 and 86,400 s")
 
 
+def entry_body(write: Append, seq: int, previous: bytes | None) -> bytes:
+    """The body of a log entry, made now where it depends on its number. Raises ``ValueError`` when it is too large."""
+    if not callable(write.body):
+        return write.body
+    body = write.body(seq, previous)
+    _content(body, ())
+    return body
+
+
 def _key(key: Key) -> None:
     _text("collection", key.collection, MAX_KEY)
     _text("key", key.id, MAX_KEY)
 
 
 def _content(body: bytes, index: Sequence[IndexEntry]) -> None:
-    if len(body) > MAX_BODY:
+    if len(body) > MAX_BODY and not (body.startswith(SEALED) and len(body) <= MAX_BODY + SEALED_BYTES):
         raise ValueError(f"body of {len(body)} bytes is over {MAX_BODY} bytes")
     for entry in index:
         for text in entry:

@@ -10,7 +10,8 @@ from concurrent.futures import Executor, Future
 from contextlib import closing, suppress
 from pathlib import Path
 
-from masc_core.store._sqlite_access import in_thread
+from masc_core.errors import StorageBusy
+from masc_core.store._sqlite_access import in_thread, is_busy, unavailable
 
 __all__ = ["Keeper"]
 
@@ -64,6 +65,35 @@ class Keeper:
         self.overdue = False
         await self.close()
         await in_thread(self._pool, self._restart)
+
+    async def scrub(self, patience: float) -> None:
+        """Rewrite the file without what was deleted and empty the log, while the caller keeps this driver from
+        committing. Raises :class:`StorageBusy` after ``patience`` seconds."""
+        await self.close()
+        await in_thread(self._pool, lambda: self._scrub(time.monotonic() + patience))
+
+    def _scrub(self, deadline: float) -> None:
+        try:
+            with closing(self._connect()) as db:
+                # Pages that are built anew hold what was in memory before, unless it is cleared first.
+                db.execute("PRAGMA secure_delete = ON")
+                self._insist(deadline, lambda: db.execute("VACUUM") is not None)
+                self._insist(deadline, lambda: not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+    def _insist(self, deadline: float, step: Callable[[], bool]) -> None:
+        """Repeat a step that others may keep from happening, until it has or the time is over."""
+        while True:
+            try:
+                if step():
+                    return
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise
+            if time.monotonic() >= deadline:
+                raise StorageBusy()
+            time.sleep(_PAUSE)
 
     def _checkpoint(self) -> None:
         # A connection for each: it is cheap beside the work, and one that is kept could outlive the file.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
-from masc_core.store.driver import Document, Head, Key, Lease, LogEntry, Scan
+from masc_core.store.driver import Contents, Document, Head, Key, Lease, LogEntry, Scan
 
 __all__ = [
+    "count_entries",
     "get_documents",
+    "read_contents",
     "read_count",
     "read_entries",
     "read_heads",
@@ -19,10 +22,18 @@ __all__ = [
 ]
 
 _MOST = 2**63 - 1
-_GET = "SELECT version, body FROM documents WHERE room = ? AND collection = ? AND key = ?"
+# Bodies are cast because others can write to the file: SQLite keeps text in a column of blobs, and that must come out as
+# bytes that make no sense, not as a value of another type.
+_GET = "SELECT version, CAST(body AS BLOB) FROM documents WHERE room = ? AND collection = ? AND key = ?"
 _COUNT = "SELECT grp, n FROM tallies WHERE room = ? AND collection = ? AND name = ? AND n > 0"
-_ENTRIES = "SELECT seq, body FROM entries WHERE room = ? AND log = ? AND seq > ? ORDER BY seq LIMIT ?"
-_ENTRIES_BACK = "SELECT seq, body FROM entries WHERE room = ? AND log = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+_COUNT_ONE = f"{_COUNT} AND grp = ?"
+_COUNT_ENTRIES = "SELECT count(*) FROM entry_index WHERE room = ? AND log = ? AND name = ? AND value = ? AND seq > ?"
+_COLLECTIONS = "SELECT collection, count(*) FROM documents WHERE room = ? GROUP BY collection"
+_LOGS = "SELECT log, count(*) FROM entries WHERE room = ? GROUP BY log"
+_ENTRIES = "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq > ? ORDER BY seq LIMIT ?"
+_ENTRIES_BACK = (
+    "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+)
 _LAST = "SELECT last FROM heads WHERE room = ? AND log = ?"
 _FIRST = "SELECT seq FROM entries WHERE room = ? AND log = ? ORDER BY seq LIMIT 1"
 _LEASE = "SELECT owner, fence, expires FROM leases WHERE room = ? AND name = ?"
@@ -36,8 +47,18 @@ def get_documents(db: sqlite3.Connection, room: int, keys: Iterable[Key]) -> lis
     return found
 
 
-def read_count(db: sqlite3.Connection, room: int, collection: str, index: str) -> dict[str, int]:
+def read_count(db: sqlite3.Connection, room: int, collection: str, index: str, group: str | None) -> dict[str, int]:
+    if group is not None:
+        return dict(db.execute(_COUNT_ONE, (room, collection, index, group)).fetchall())
     return dict(db.execute(_COUNT, (room, collection, index)).fetchall())
+
+
+def count_entries(db: sqlite3.Connection, room: int, log: str, index: str, value: str, after: int) -> int:
+    return int(db.execute(_COUNT_ENTRIES, (room, log, index, value, after)).fetchone()[0])
+
+
+def read_contents(db: sqlite3.Connection, room: int) -> Contents:
+    return Contents(dict(db.execute(_COLLECTIONS, (room,)).fetchall()), dict(db.execute(_LOGS, (room,)).fetchall()))
 
 
 def read_entries(
@@ -71,7 +92,7 @@ def scan_documents(db: sqlite3.Connection, room: int, scan: Scan) -> list[Docume
         after = None if scan.after is None else (scan.after[1],)
         where, bounds, order = _range(scan, ("key",), after)
         rows = db.execute(
-            f"SELECT key, key, version, body FROM documents WHERE room = ? AND collection = ?{where} "
+            f"SELECT key, key, version, CAST(body AS BLOB) FROM documents WHERE room = ? AND collection = ?{where} "
             f"ORDER BY {order} LIMIT ?",
             (room, scan.collection, *bounds, max(0, scan.limit)),
         )
@@ -79,7 +100,7 @@ def scan_documents(db: sqlite3.Connection, room: int, scan: Scan) -> list[Docume
         where, bounds, order = _range(scan, ("i.value", "i.key"), scan.after)
         rows = db.execute(
             # CROSS JOIN fixes the order of the loops: along the index, then the document by its row number.
-            "SELECT i.key, i.value, d.version, d.body FROM document_index i "
+            "SELECT i.key, i.value, d.version, CAST(d.body AS BLOB) FROM document_index i "
             "CROSS JOIN documents d ON d.id = i.document "
             f"WHERE i.room = ? AND i.collection = ? AND i.name = ?{where} ORDER BY {order} LIMIT ?",
             (room, scan.collection, scan.index, *bounds, max(0, scan.limit)),
@@ -92,7 +113,7 @@ def scan_entries(db: sqlite3.Connection, room: int, scan: Scan) -> list[tuple[st
     after = None if scan.after is None else (scan.after[0], int(scan.after[1]))
     where, bounds, order = _range(scan, ("i.value", "i.seq"), after)
     rows = db.execute(
-        "SELECT i.value, i.seq, e.body FROM entry_index i "
+        "SELECT i.value, i.seq, CAST(e.body AS BLOB) FROM entry_index i "
         "CROSS JOIN entries e ON e.room = i.room AND e.log = i.log AND e.seq = i.seq "
         f"WHERE i.room = ? AND i.log = ? AND i.name = ?{where} ORDER BY {order} LIMIT ?",
         (room, scan.collection, scan.index, *bounds, max(0, scan.limit)),
@@ -105,18 +126,24 @@ def _range(
 ) -> tuple[str, list[str | int], str]:
     """Conditions, their values and the order. At most one bound on either side: SQLite seeks to one, and would have
     to walk from it to the other."""
-    value = columns[0]
-    tuple_, marks = f"({', '.join(columns)})", f"({', '.join('?' * len(columns))})"
-    low, high = (f" AND {value} >= ?", [scan.low]), (f" AND {value} < ?", [scan.high])
-    if scan.high is None:
-        high = ("", [])
-    conditions: list[tuple[str, Sequence[str | int | None]]] = [low, high]
+    low, high = True, scan.high is not None
+    lower: list[str | int] = [scan.low]
+    upper: list[str | int] = [] if scan.high is None else [scan.high]
     if after is not None:
-        beyond = (f" AND {tuple_} {'<' if scan.reverse else '>'} {marks}", after)
         if scan.reverse and (scan.high is None or str(after[0]) < scan.high):
-            conditions = [low, beyond]
+            high, upper = False, [*after]
         elif not scan.reverse and str(after[0]) >= scan.low:
-            conditions = [beyond, high]
-    text = "".join(condition for condition, _ in conditions)
-    bounds = [bound for _, values in conditions for bound in values if bound is not None]
-    return text, bounds, ", ".join(f"{column}{' DESC' if scan.reverse else ''}" for column in columns)
+            low, lower = False, [*after]
+        else:
+            after = None
+    text, order = _conditions(columns, low, high, after is not None, scan.reverse)
+    return text, [*lower, *upper], order
+
+
+@lru_cache
+def _conditions(columns: tuple[str, ...], low: bool, high: bool, after: bool, reverse: bool) -> tuple[str, str]:
+    value = columns[0]
+    beyond = f" AND ({', '.join(columns)}) {'<' if reverse else '>'} ({', '.join('?' * len(columns))})" if after else ""
+    lower = f" AND {value} >= ?" if low else beyond
+    upper = f" AND {value} < ?" if high else beyond if low else ""
+    return lower + upper, ", ".join(f"{column}{' DESC' if reverse else ''}" for column in columns)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import orjson
 
 from masc_core.store._leases import LeaseOutcome, settle_leases
+from masc_core.store._limits import entry_body
 from masc_core.store._sqlite_reads import get_documents, read_leases
 from masc_core.store.driver import (
     Absent,
@@ -23,6 +24,8 @@ from masc_core.store.driver import (
     Lease,
     Put,
     Remove,
+    Rewrite,
+    RewriteEntry,
     Version,
     Write,
 )
@@ -39,7 +42,10 @@ _DROP = "DELETE FROM documents WHERE id = ?"
 _NEXT = """INSERT INTO heads (room, log, last) VALUES (?, ?, 1)
     ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last"""
 _ENTRY = "INSERT INTO entries (room, log, seq, indexed, body) VALUES (?, ?, ?, ?, ?)"
+_BODY = "SELECT CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq = ?"
 _REMOVE = "DELETE FROM entries WHERE room = ? AND log = ? AND seq = ? RETURNING indexed"
+_REWRITE = "UPDATE documents SET body = ? WHERE room = ? AND collection = ? AND key = ?"
+_REWRITE_ENTRY = "UPDATE entries SET body = ? WHERE room = ? AND log = ? AND seq = ?"
 _INDEX_DOCUMENT = "INSERT INTO document_index (room, collection, name, value, key, document) VALUES (?, ?, ?, ?, ?, ?)"
 _UNINDEX_DOCUMENT = (
     "DELETE FROM document_index WHERE room = ? AND collection = ? AND name = ? AND value = ? AND key = ?"
@@ -75,6 +81,9 @@ class Change:
         self._found: dict[Key, _Row | None] = {}
         self.buried = dict(dead)
         """The leases that this change took from the table because they were over."""
+        self._entries: list[tuple[int, str, int, str, bytes]] = []
+        self._entry_index: list[tuple[int, str, str, str, int]] = []
+        self._tallies: dict[tuple[str, str, str], int] = {}
         self.lasts: dict[str, int] = {}
         """The last number of every log that grew."""
         self.done = False
@@ -100,7 +109,16 @@ class Change:
             elif isinstance(write, Append):
                 appended.append(self._append(write))
             elif isinstance(write, Remove):
+                self._write_entries()
                 self._remove(write)
+            elif isinstance(write, Rewrite):
+                self._db.execute(_REWRITE, (write.body, self._room, *write.key))
+            elif isinstance(write, RewriteEntry):
+                self._write_entries()
+                if 0 < write.seq <= _MOST:
+                    self._db.execute(_REWRITE_ENTRY, (write.body, self._room, write.log, write.seq))
+        self._write_entries()
+        self._write_tallies()
         return Committed(tuple(appended), tuple(leases.granted))
 
     def _find(self, key: Key) -> _Row | None:
@@ -158,14 +176,26 @@ class Change:
 
     def _append(self, write: Append) -> int:
         seq: int = self._db.execute(_NEXT, (self._room, write.log)).fetchall()[0][0]
-        indexed = _encode(write.index)
-        self._db.execute(_ENTRY, (self._room, write.log, seq, indexed, write.body))
-        if indexed:
-            for name, value in _values(write.index):
-                self._db.execute(_INDEX_ENTRY, (self._room, write.log, name, value, seq))
-            self._tally(write.log, (), write.index)
+        body = entry_body(write, seq, self._body(write.log, seq - 1)) if callable(write.body) else write.body
+        self._entries.append((self._room, write.log, seq, _encode(write.index), body))
+        self._entry_index += [(self._room, write.log, name, value, seq) for name, value in _values(write.index)]
+        self._tally(write.log, (), write.index)
         self.lasts[write.log] = seq
         return seq
+
+    def _body(self, log: str, seq: int) -> bytes | None:
+        for _, name, number, _, body in self._entries:
+            if (name, number) == (log, seq):
+                return body
+        row = self._db.execute(_BODY, (self._room, log, seq)).fetchone()
+        return row[0] if row else None
+
+    def _write_entries(self) -> None:
+        # Many rows in one call: a statement of its own for each would cost twice as much.
+        if self._entries:
+            self._db.executemany(_ENTRY, self._entries)
+            self._db.executemany(_INDEX_ENTRY, self._entry_index)
+            self._entries, self._entry_index = [], []
 
     def _remove(self, write: Remove) -> None:
         for seq in write.seqs:
@@ -178,10 +208,15 @@ class Change:
 
     def _tally(self, collection: str, before: Iterable[IndexEntry], after: Iterable[IndexEntry]) -> None:
         old, new = _groups(before), _groups(after)
-        for name, group in old - new:
-            self._db.execute(_TALLY, (self._room, collection, name, group, -1))
-        for name, group in new - old:
-            self._db.execute(_TALLY, (self._room, collection, name, group, 1))
+        for step, changed in ((-1, old - new), (1, new - old)):
+            for name, group in changed:
+                place = (collection, name, group)
+                self._tallies[place] = self._tallies.get(place, 0) + step
+
+    def _write_tallies(self) -> None:
+        rows = [(self._room, *place, n) for place, n in self._tallies.items() if n]
+        if rows:
+            self._db.executemany(_TALLY, rows)
 
     def _load_lease(self, name: str) -> Lease | None:
         (lease,) = read_leases(self._db, self._room, (name,))

@@ -12,14 +12,15 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import orjson
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from masc_core.convert import structure, unstructure
 from masc_core.errors import MascError, RecordUnreadable
+from masc_core.frozen import evolve
 from masc_core.store.driver import Document, IndexEntry, Key, LogEntry, Remove, Scan
 from masc_core.store.transaction import LogPosition, Transaction
 
-__all__ = ["Collection", "Log", "LogView", "View", "index"]
+__all__ = ["Collection", "Log", "LogView", "View", "index", "index_value"]
 
 R = TypeVar("R")
 _SEPARATOR = "\x1f"
@@ -160,9 +161,9 @@ class View(Generic[R]):
             else RecordUnreadable(collection=self._collection.name, key=key, reason="missing")
         )
 
-    async def count(self, by: str) -> dict[str, int]:
-        """How many stored records are in each group of a counted index."""
-        return await self._transaction.driver.count(self._collection.name, by)
+    async def count(self, by: str, group: str | None = None) -> dict[str, int]:
+        """How many stored records are in each group of a counted index, or in that one."""
+        return await self._transaction.driver.count(self._collection.name, by, group)
 
 
 class LogView(Generic[R]):
@@ -184,12 +185,22 @@ class LogView(Generic[R]):
         return [self._load(e) for e in await self._transaction.driver.read_log(self._log.name, after, limit, reverse)]
 
     async def scan(
-        self, by: str, value: str, *, after: int = 0, limit: int = 100_000, reverse: bool = False
+        self,
+        by: str,
+        *prefix: str | int,
+        low: str | int | None = None,
+        high: str | int | None = None,
+        after: int = 0,
+        limit: int = 100_000,
+        reverse: bool = False,
     ) -> list[R]:
-        """Entries whose index ``by`` is ``value``: above ``after``, oldest first; with ``reverse`` below it, newest first."""
-        low = index_value([value])
-        start = (low, str(after)) if after else None
-        scan = Scan(self._log.name, by, low, low + _SEPARATOR, start, limit, reverse=reverse)
+        """Entries in the order of index ``by`` whose parts begin with ``prefix``, the next part in ``[low, high)``.
+
+        ``after`` is the number of the last entry of the page before, where ``prefix`` is the whole of the index.
+        """
+        lower, upper = _bounds(prefix, low, high)
+        start = (lower, str(after)) if after else None
+        scan = Scan(self._log.name, by, lower, upper, start, limit, reverse=reverse)
         return [self._load(entry) for _, entry in await self._transaction.driver.scan_log(scan)]
 
     async def ends(self) -> tuple[int, int]:
@@ -197,9 +208,13 @@ class LogView(Generic[R]):
         first, last = (await self._transaction.driver.heads([self._log.name]))[0]
         return first, last
 
-    async def count(self, by: str) -> dict[str, int]:
-        """How many entries are in each group of a counted index."""
-        return await self._transaction.driver.count(self._log.name, by)
+    async def count(self, by: str, group: str | None = None) -> dict[str, int]:
+        """How many entries are in each group of a counted index, or in that one."""
+        return await self._transaction.driver.count(self._log.name, by, group)
+
+    async def count_after(self, by: str, value: str, after: int) -> int:
+        """How many entries above ``after`` have this index value."""
+        return await self._transaction.driver.count_log(self._log.name, by, value, after)
 
     def remove(self, seqs: Sequence[int]) -> None:
         """Take entries out; their numbers are never used again."""
@@ -238,5 +253,5 @@ def _stamp(record: R, name: str, value: int) -> R:
     """The record with the version it will have."""
     if getattr(record, name, value) == value:
         return record
-    stamped: Any = evolve(record, **{name: value})  # type: ignore[misc]
+    stamped: Any = evolve(record, **{name: value})
     return stamped  # type: ignore[no-any-return]

@@ -10,24 +10,28 @@ Every driver passes :class:`masc_core.testing.DriverContract`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from attrs import field, frozen
+from attrs import field
 
 from masc_core.clock import Clock
+from masc_core.frozen import frozen
 
 __all__ = [
     "MAX_BODY",
     "MAX_INDEX",
     "MAX_KEY",
+    "SEALED",
+    "SEALED_BYTES",
     "Absent",
     "Acquire",
     "Append",
     "Check",
     "Committed",
     "Conflict",
+    "Contents",
     "Delete",
     "Document",
     "Driver",
@@ -35,12 +39,15 @@ __all__ = [
     "Held",
     "IndexEntry",
     "Key",
+    "LateBody",
     "Lease",
     "LogEntry",
     "Put",
     "Release",
     "Remove",
     "Renew",
+    "Rewrite",
+    "RewriteEntry",
     "Scan",
     "Version",
     "Write",
@@ -52,6 +59,10 @@ MAX_KEY = 512
 """Largest key, collection or lease name in bytes of UTF-8."""
 MAX_INDEX = 256
 """Largest index value in bytes of UTF-8."""
+SEALED = b"\xffMASC"
+"""How a sealed body begins, and no other: the first byte occurs in no text."""
+SEALED_BYTES = 64
+"""By how much a sealed body may be larger than :data:`MAX_BODY`."""
 
 
 class Key(NamedTuple):
@@ -147,12 +158,17 @@ class Delete:
     key: Key
 
 
+LateBody = Callable[[int, bytes | None], bytes]
+"""Makes a log entry's body when its number is certain: ``body(seq, previous)``, with the body of entry ``seq - 1`` or
+``None`` where that is not kept. Runs inside the commit, perhaps several times, and has no effect outside."""
+
+
 @frozen
 class Append:
     """Add an entry to a log under the next number. Its index entries work like a document's."""
 
     log: str
-    body: bytes
+    body: bytes | LateBody
     index: Sequence[IndexEntry] = ()
 
 
@@ -190,7 +206,25 @@ class Release:
     fence: int
 
 
-Write = Put | Delete | Append | Remove | Acquire | Renew | Release
+@frozen
+class Rewrite:
+    """Exchange the stored form of a document's body, which means the same as before: version and index entries stay, and
+    nobody is told. Does nothing where the document is absent; check its version in the same commit."""
+
+    key: Key
+    body: bytes
+
+
+@frozen
+class RewriteEntry:
+    """As :class:`Rewrite`, for one entry of a log."""
+
+    log: str
+    seq: int
+    body: bytes
+
+
+Write = Put | Delete | Append | Remove | Acquire | Renew | Release | Rewrite | RewriteEntry
 
 
 @frozen
@@ -201,6 +235,14 @@ class Lease:
     owner: str
     fence: int
     expires_at: float
+
+
+@frozen
+class Contents:
+    """How many documents each collection has and how many entries each log keeps; empty ones are left out."""
+
+    collections: Mapping[str, int]
+    logs: Mapping[str, int]
 
 
 @frozen
@@ -278,8 +320,12 @@ class Driver(Protocol):
         """At most ``scan.limit`` documents of a range, from one consistent state."""
         ...
 
-    async def count(self, collection: str, index: str) -> dict[str, int]:
-        """How many documents (or log entries) are in each group of an index; groups without any are left out."""
+    async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
+        """How many documents (or log entries) are in each group of an index, or in that one; empty ones are left out."""
+        ...
+
+    async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
+        """How many entries numbered above ``after`` have exactly this index value, without reading their bodies."""
         ...
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
@@ -298,6 +344,15 @@ class Driver(Protocol):
 
     async def leases(self, names: Sequence[str]) -> list[Lease | None]:
         """The named leases as they stand; ``None`` for one that is free or expired."""
+        ...
+
+    async def contents(self) -> Contents:
+        """What is kept, from one consistent state, whoever declared it. Takes time in proportion to the records."""
+        ...
+
+    async def scrub(self) -> None:
+        """Overwrite or give back the places where bodies stood that were deleted or replaced, as far as this database
+        keeps files of its own. Raises :class:`masc_core.errors.StorageBusy` when others did not let it; try again."""
         ...
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:

@@ -5,6 +5,7 @@ A commit runs without awaiting anything, so it is atomic towards every other dri
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from attrs import Factory, define
 from masc_core.clock import Clock
 from masc_core.errors import StorageUnavailable
 from masc_core.store._leases import settle_leases
-from masc_core.store._limits import check_limits
+from masc_core.store._limits import check_limits, entry_body
 from masc_core.store._waiters import Waiters
 from masc_core.store.driver import (
     Absent,
@@ -25,6 +26,7 @@ from masc_core.store.driver import (
     Check,
     Committed,
     Conflict,
+    Contents,
     Delete,
     Document,
     Head,
@@ -35,6 +37,8 @@ from masc_core.store.driver import (
     LogEntry,
     Put,
     Remove,
+    Rewrite,
+    RewriteEntry,
     Scan,
     Version,
     Write,
@@ -130,8 +134,13 @@ class MemoryDriver:
             found.append(Document(Key(scan.collection, id), record.version, record.body, value))
         return found
 
-    async def count(self, collection: str, index: str) -> dict[str, int]:
-        return {group: n for group, n in self._room.tallies[collection, index].items() if n}
+    async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
+        tallies = self._room.tallies[collection, index]
+        return {name: n for name, n in tallies.items() if n and group in (None, name)}
+
+    async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
+        order = self._room.log_index[log, index]
+        return bisect_left(order, (value, sys.maxsize)) - bisect_right(order, (value, after))
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
         entries = self._room.logs[log].entries
@@ -157,6 +166,16 @@ class MemoryDriver:
         now = self.clock.now()
         return [_live(self._room, name, now) for name in names]
 
+    async def contents(self) -> Contents:
+        room = self._room
+        return Contents(
+            {name: len(keys) for name, keys in room.keys.items() if keys},
+            {name: len(log.entries) for name, log in room.logs.items() if log.entries},
+        )
+
+    async def scrub(self) -> None:
+        """Nothing to do: what is replaced is gone."""
+
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)
         room, now = self._room, self.clock.now()
@@ -168,6 +187,7 @@ class MemoryDriver:
         leases = settle_leases(checks, writes, now, lambda name: _live(room, name, now), lambda: room.fence)
         if current or leases.failed:
             raise Conflict(current, leases.failed)
+        writes = _with_bodies(room, writes)
         for name, lease in leases.changed.items():
             if lease is None:
                 room.leases.pop(name, None)
@@ -222,7 +242,20 @@ def _apply(room: _Room, writes: Iterable[Write]) -> list[tuple[str, int]]:
         elif isinstance(write, Remove):
             for seq in write.seqs:
                 _drop_entry(room, write.log, seq)
+        elif isinstance(write, Rewrite | RewriteEntry):
+            _rewrite(room, write)
     return appended
+
+
+def _rewrite(room: _Room, write: Rewrite | RewriteEntry) -> None:
+    if isinstance(write, Rewrite):
+        key = Key(*write.key)
+        if (document := room.documents.get(key)) is not None:
+            room.documents[key] = document._replace(body=bytes(write.body))
+        return
+    entries = room.logs[write.log].entries
+    if (entry := entries.get(write.seq)) is not None:
+        entries[write.seq] = entry._replace(body=bytes(write.body))
 
 
 def _put(room: _Room, write: Put) -> None:
@@ -247,9 +280,33 @@ def _drop_document(room: _Room, key: Key) -> _Record | None:
     return record
 
 
+def _with_bodies(room: _Room, writes: Iterable[Write]) -> list[Write]:
+    """The writes, with the bodies made that depend on their entry's number; before anything is changed."""
+    lasts: dict[str, tuple[int, bytes | None]] = {}
+    made: list[Write] = []
+    for write in writes:
+        if isinstance(write, Append | Remove | RewriteEntry) and write.log not in lasts:
+            log = room.logs[write.log]
+            entry = log.entries.get(log.last)
+            lasts[write.log] = (log.last, entry.body if entry else None)
+        if isinstance(write, Append):
+            last, previous = lasts[write.log]
+            body = entry_body(write, last + 1, previous)
+            lasts[write.log] = (last + 1, body)
+            made.append(Append(write.log, body, write.index))
+            continue
+        if isinstance(write, Remove) and lasts[write.log][0] in write.seqs:
+            lasts[write.log] = (lasts[write.log][0], None)
+        elif isinstance(write, RewriteEntry) and lasts[write.log][0] == write.seq and lasts[write.log][1] is not None:
+            lasts[write.log] = (write.seq, bytes(write.body))
+        made.append(write)
+    return made
+
+
 def _append(room: _Room, write: Append) -> int:
     log = room.logs[write.log]
     log.last += 1
+    assert not callable(write.body)
     record = log.entries[log.last] = _record(1, write.body, write.index)
     for index, value in record.values:
         insort(room.log_index[write.log, index], (value, log.last))

@@ -16,7 +16,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -35,12 +35,15 @@ from masc_core.store.driver import (
     Check,
     Committed,
     Conflict,
+    Contents,
     Document,
     Head,
     Key,
     Lease,
     LogEntry,
     Put,
+    Rewrite,
+    RewriteEntry,
     Scan,
     Write,
 )
@@ -125,8 +128,11 @@ class SqliteDriver:
     async def scan(self, scan: Scan) -> list[Document]:
         return await self._read(lambda db: reads.scan_documents(db, self._room, scan))
 
-    async def count(self, collection: str, index: str) -> dict[str, int]:
-        return await self._read(lambda db: reads.read_count(db, self._room, collection, index))
+    async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
+        return await self._read(lambda db: reads.read_count(db, self._room, collection, index, group))
+
+    async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
+        return await self._read(lambda db: reads.count_entries(db, self._room, log, index, value, after))
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
         return await self._read(lambda db: reads.read_entries(db, self._room, log, after, limit, reverse=reverse))
@@ -147,6 +153,17 @@ class SqliteDriver:
                 # Remembered until the next commit removes it: a clock that jumps back must not revive it.
                 self._dead[lease.name] = lease.fence
         return [lease if lease and lease.fence > self._dead.get(lease.name, 0) else None for lease in stored]
+
+    async def contents(self) -> Contents:
+        self._writing()
+        # The one query that takes longer the more there is.
+        return await in_thread(self._pool, self._count_all)
+
+    async def scrub(self) -> None:
+        async with self._turn:
+            self._writing()
+            self._check_in_place()
+            await self._keeper.scrub(self._patience)
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)
@@ -200,7 +217,7 @@ class SqliteDriver:
         try:
             db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             committed = change.run(checks, writes)
-            await self._finish(db, change, sum(len(w.body) for w in writes if isinstance(w, Put | Append)))
+            await self._finish(db, change, sum(_size(w) for w in writes))
         except Conflict:
             self._dead.update(change.buried)
             raise
@@ -231,6 +248,14 @@ class SqliteDriver:
                 self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
                 self._poller.wake(change.lasts)
                 self._keeper.committed(size)
+
+    def _count_all(self) -> Contents:
+        try:
+            with closing(connect(self.path, durability=self._durability)) as db:
+                db.execute("BEGIN")
+                return reads.read_contents(db, self._room)
+        except sqlite3.Error as error:
+            raise (StorageBusy() if is_busy(error) else unavailable(error)) from error
 
     def _open_writer(self) -> None:
         db = connect(self.path, durability=self._durability)
@@ -308,3 +333,9 @@ class SqliteDriver:
 
     def _lasts(self, logs: Iterable[str]) -> dict[str, int]:
         return reads.read_lasts(self._reading(), self._room, logs)
+
+
+def _size(write: Write) -> int:
+    if isinstance(write, Put | Append | Rewrite | RewriteEntry) and not callable(write.body):
+        return len(write.body)
+    return 0

@@ -24,6 +24,7 @@ from masc_core.store.driver import (
     Held,
     IndexEntry,
     Key,
+    LateBody,
     Lease,
     Put,
     Release,
@@ -38,7 +39,8 @@ __all__ = ["RETRY_SECONDS", "LogPosition", "Transaction", "transact"]
 
 RETRY_SECONDS = 5.0
 """How long conflicts are retried before `storage_busy`."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
+_LONGEST_PAUSE = 0.004
+_HALVED_AFTER = 0.05
 
 T = TypeVar("T")
 
@@ -52,6 +54,11 @@ class LogPosition:
         self._seq = 0
 
     @property
+    def known(self) -> bool:
+        """The unit of work is committed."""
+        return self._seq > 0
+
+    @property
     def seq(self) -> int:
         """The number, from 1. Raises ``LookupError`` before the commit."""
         if not self._seq:
@@ -62,20 +69,15 @@ class LogPosition:
 class Transaction:
     """One attempt. Every document that was read must be unchanged at commit; scans promise nothing by themselves."""
 
-    def __init__(self, driver: Driver, primed: Mapping[Key, Document | None] | None = None) -> None:
+    def __init__(self, driver: Driver, seen: Mapping[Key, Document | None] | None = None) -> None:
         self.driver = driver
         self.acquired: tuple[Lease, ...] = ()
-        self._seen: dict[Key, Document | None] = dict(primed or {})
+        self._seen: dict[Key, Document | None] = dict(seen or {})
         self._read: dict[Key, Document | None] = {}
         self._documents: dict[Key, Put | Delete] = {}
         self._appends: list[tuple[Append, LogPosition]] = []
         self._others: list[Remove | Acquire | Renew | Release] = []
         self._held: list[Held] = []
-
-    @property
-    def seen(self) -> Mapping[Key, Document | None]:
-        """Every document read so far."""
-        return self._seen
 
     @property
     def dirty(self) -> bool:
@@ -111,8 +113,8 @@ class Transaction:
         self._read.setdefault(key, self._seen[key])
         self._documents[key] = Delete(key)
 
-    def append(self, log: str, body: bytes, index: Sequence[IndexEntry] = ()) -> LogPosition:
-        """Buffer a log entry."""
+    def append(self, log: str, body: bytes | LateBody, index: Sequence[IndexEntry] = ()) -> LogPosition:
+        """Buffer a log entry; a body that is a function is made inside the commit, when the entry's number is certain."""
         position = LogPosition()
         self._appends.append((Append(log, body, index), position))
         return position
@@ -194,28 +196,28 @@ def _within(scan: Scan, value: str, key: Key) -> bool:
 async def transact(
     driver: Driver,
     run: Callable[[Transaction], Awaitable[T]],
-    primed: Mapping[Key, Document | None] | None = None,
+    first: Transaction | None = None,
 ) -> T:
     """Run ``run`` in a unit of work and commit it; on conflict run it again, with jitter, for up to 5 s.
 
-    ``primed`` are documents read just before, which the first attempt need not read again.
+    ``first`` is the unit of work of the first attempt, in which something was read just before.
     ``run`` may run many times. Raises :class:`StorageBusy` when the conflicts do not end, and whatever ``run`` raises,
     having written nothing.
     """
     # Real time, not the store's clock: the others in the race do not follow a clock that a test has stopped.
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + RETRY_SECONDS
-    pause = _FIRST_PAUSE
+    started = loop.time()
+    transaction = first or Transaction(driver)
     while True:
-        transaction = Transaction(driver, primed)
         result = await run(transaction)
         try:
             await transaction.commit()
         except Conflict as conflict:
-            if loop.time() >= deadline:
+            waited = loop.time() - started
+            if waited >= RETRY_SECONDS:
                 raise StorageBusy() from conflict
-            primed = conflict.current
+            transaction = Transaction(driver, conflict.current)
         else:
             return result
-        await asyncio.sleep(random.uniform(0, pause))
-        pause = min(pause * 2, _LONGEST_PAUSE)
+        # Whoever has lost for longer asks more often, so nobody loses for ever.
+        await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))

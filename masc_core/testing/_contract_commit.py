@@ -25,6 +25,8 @@ from masc_core.store.driver import (
     Key,
     Put,
     Remove,
+    Rewrite,
+    RewriteEntry,
     Scan,
     Version,
     Write,
@@ -45,6 +47,10 @@ TOO_MUCH: list[Write] = [
     put("x", b"", ("by", "v" * (MAX_INDEX + 1))),
     put("x", b"", ("by", "v", "g" * (MAX_INDEX + 1))),
     Delete(key("x" * (MAX_KEY + 1))),
+    Rewrite(key("x" * (MAX_KEY + 1)), b""),
+    Rewrite(key("x"), bytes(MAX_BODY + 1)),
+    RewriteEntry("l" * (MAX_KEY + 1), 1, b""),
+    RewriteEntry("log", 1, bytes(MAX_BODY + 1)),
     Append("l" * (MAX_KEY + 1), b""),
     Append("log", bytes(MAX_BODY + 1)),
     Remove("l" * (MAX_KEY + 1), (1,)),
@@ -77,6 +83,18 @@ class CommitContract(ContractBase):
         await driver.commit([Absent(key("a"))], [put("a")])
         await driver.commit([], [Delete(key("a")), put("a"), put("a")])
         assert await driver.get([key("a")]) == [Document(key("a"), 5, b"body")]
+
+    async def test_a_rewritten_document_keeps_version_and_index(self, driver: Driver) -> None:
+        await driver.commit([], [put("a", b"1", ("by", "x", "g"))])
+        await driver.commit([Version(key("a"), 1)], [Rewrite(key("a"), b"2"), Rewrite(key("none"), b"2")])
+        assert await driver.scan(Scan("things", "by")) == [Document(key("a"), 1, b"2", "x")]
+        assert await driver.count("things", "by") == {"g": 1}
+        assert await driver.get([key("none")]) == [None]
+        with pytest.raises(Conflict):
+            await driver.commit([Version(key("a"), 2)], [Rewrite(key("a"), b"3")])
+        await driver.commit([Version(key("a"), 1)], [put("a", b"4", ("by", "y", "h"))])
+        assert await driver.scan(Scan("things", "by")) == [Document(key("a"), 2, b"4", "y")]
+        assert await driver.count("things", "by") == {"h": 1}
 
     async def test_deleting_what_is_absent_does_nothing(self, driver: Driver) -> None:
         await driver.commit([], [Delete(key("a")), put("b"), Delete(key("b")), Delete(key("b"))])

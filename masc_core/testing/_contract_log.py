@@ -6,7 +6,22 @@ import asyncio
 
 import pytest
 
-from masc_core.store.driver import Append, Conflict, Driver, Head, IndexEntry, LogEntry, Remove, Scan, Version
+from masc_core.store.driver import (
+    MAX_BODY,
+    Append,
+    Conflict,
+    Contents,
+    Delete,
+    Document,
+    Driver,
+    Head,
+    IndexEntry,
+    LogEntry,
+    Remove,
+    RewriteEntry,
+    Scan,
+    Version,
+)
 from masc_core.testing._contract_base import ContractBase, OpenDriver, key, put
 
 __all__ = ["LogContract"]
@@ -56,6 +71,105 @@ class LogContract(ContractBase):
         assert await driver.count("log", "by") == {}
         assert (await driver.commit([], [Append("log", b"")])).appended == (6,)
         assert await driver.heads(["log"]) == [Head(6, 6)]
+
+    async def test_entries_of_a_value_are_counted_from_a_number_on(self, driver: Driver) -> None:
+        await driver.commit([], [_append(value) for value in "abaca"])
+        assert [await driver.count_log("log", "by", "a", after) for after in (0, 1, 2, 3, 5, 10**15)] == [
+            3,
+            2,
+            2,
+            1,
+            0,
+            0,
+        ]
+        assert [await driver.count_log("log", "by", value) for value in ("b", "d", "")] == [1, 0, 0]
+        assert await driver.count_log("log", "other", "a") == await driver.count_log("none", "by", "a") == 0
+        await driver.commit([], [Remove("log", (3,))])
+        assert await driver.count_log("log", "by", "a") == 2
+
+    async def test_a_body_can_be_made_from_the_entrys_number_and_the_one_before(self, driver: Driver) -> None:
+        def chained(seq: int, previous: bytes | None) -> bytes:
+            return b"%d<%s" % (seq, b"-" if previous is None else previous)
+
+        await driver.commit([], [Append("log", chained), Append("other", b"x"), Append("log", chained)])
+        await driver.commit([], [Append("log", chained, (IndexEntry("by", "v"),))])
+        bodies = [b"1<-", b"2<1<-", b"3<2<1<-"]
+        assert [e.body for e in await driver.read_log("log")] == bodies
+        assert [entry.body for _, entry in await driver.scan_log(Scan("log", "by"))] == bodies[2:]
+        await driver.commit([], [Remove("log", (3,)), Append("log", chained)])
+        assert (await driver.read_log("log", 2))[0].body == b"4<-"
+
+    async def test_a_body_that_cannot_be_made_leaves_nothing(self, driver: Driver) -> None:
+        def broken(seq: int, previous: bytes | None) -> bytes:
+            raise ValueError("no body")
+
+        for bad in (broken, lambda seq, previous: b"x" * (MAX_BODY + 1)):
+            with pytest.raises(ValueError, match="body"):
+                await driver.commit([], [put("a"), Append("log", b"1"), Append("log", bad), put("b")])
+        assert await driver.scan(Scan("things")) == []
+        assert await driver.heads(["log"]) == [Head(0, 0)]
+
+    async def test_made_bodies_of_racing_drivers_form_one_chain(self, open_driver: OpenDriver) -> None:
+        drivers = [await open_driver(), await open_driver()]
+
+        def chained(seq: int, previous: bytes | None) -> bytes:
+            return str(int(previous or b"0") + seq).encode()
+
+        await asyncio.gather(*(d.commit([], [Append("log", chained)]) for d in drivers * 10))
+        entries = await drivers[0].read_log("log")
+        assert [int(e.body) for e in entries] == [n * (n + 1) // 2 for n in range(1, 21)]
+
+    async def test_a_rewritten_entry_keeps_number_and_index_and_wakes_nobody(self, driver: Driver) -> None:
+        await driver.commit([], [_append("a", "g"), _append("b", "g")])
+        waiting = asyncio.ensure_future(driver.watch({"log": 2}))
+        rewrites = [RewriteEntry("log", 1, b"A"), *(RewriteEntry("log", n, b"-") for n in (3, 0, -1, 10**30))]
+        assert (await driver.commit([], [*rewrites, RewriteEntry("none", 1, b"-")])).appended == ()
+        assert await driver.read_log("log") == [LogEntry(1, b"A"), LogEntry(2, b"b")]
+        assert await driver.scan_log(Scan("log", "by")) == [("a", LogEntry(1, b"A")), ("b", LogEntry(2, b"b"))]
+        assert await driver.count("log", "by") == {"g": 2}
+        assert await driver.heads(["log", "none"]) == [Head(1, 2), Head(0, 0)]
+        assert not waiting.done()
+        waiting.cancel()
+        await driver.commit([], [_append("c"), RewriteEntry("log", 3, b"C")])
+        assert (await driver.read_log("log", 2)) == [LogEntry(3, b"C")]
+
+    async def test_a_body_is_made_from_the_entry_before_as_it_was_rewritten(self, driver: Driver) -> None:
+        await driver.commit([], [_append("a")])
+        late = Append("log", lambda seq, previous: (previous or b"none") + b"+")
+        await driver.commit([], [RewriteEntry("log", 1, b"A"), late])
+        await driver.commit([], [RewriteEntry("log", 2, b"B")])
+        await driver.commit([], [late, RewriteEntry("log", 3, b"C"), RewriteEntry("log", 4, b"-"), late])
+        assert [e.body for e in await driver.read_log("log")] == [b"A", b"B", b"C", b"C+"]
+        await driver.commit([], [Remove("log", (4,)), RewriteEntry("log", 4, b"-"), late])
+        assert [e.body for e in await driver.read_log("log", 3)] == [b"none+"]
+
+    async def test_a_refused_commit_rewrites_nothing(self, driver: Driver) -> None:
+        await driver.commit([], [_append("a")])
+        with pytest.raises(Conflict):
+            await driver.commit([Version(key("none"), 1)], [RewriteEntry("log", 1, b"A")])
+        with pytest.raises(ValueError, match="body"):
+            await driver.commit([], [RewriteEntry("log", 1, bytes(MAX_BODY + 1))])
+        assert await driver.read_log("log") == [LogEntry(1, b"a")]
+
+    async def test_contents_count_what_is_kept_in_this_room(self, open_driver: OpenDriver) -> None:
+        one, other = await open_driver(), await open_driver(room="other")
+        assert await one.contents() == Contents({}, {})
+        await one.commit(
+            [], [put("a"), put("b"), put("c", collection="more"), _append("x"), _append("y", log="second")]
+        )
+        await one.commit([], [Delete(key("a")), Remove("second", (1,)), _append("z")])
+        await other.commit([], [put("a")])
+        assert await one.contents() == Contents({"things": 1, "more": 1}, {"log": 2})
+        assert await other.contents() == Contents({"things": 1}, {})
+
+    async def test_scrubbing_loses_nothing(self, driver: Driver) -> None:
+        await driver.commit([], [put("a", bytes(50_000)), put("b", b"kept", ("by", "v", "g")), _append("x")])
+        await driver.commit([], [Delete(key("a"))])
+        await driver.scrub()
+        assert await driver.scan(Scan("things", "by")) == [Document(key("b"), 1, b"kept", "v")]
+        await driver.commit([], [put("a"), _append("y")])
+        assert await driver.get([key("a")]) == [Document(key("a"), 2, b"body")]
+        assert [e.body for e in await driver.read_log("log")] == [b"x", b"y"]
 
     async def test_an_entry_appended_in_the_same_commit_can_be_removed(self, driver: Driver) -> None:
         assert (await driver.commit([], [_append("a"), Remove("log", (1,))])).appended == (1,)

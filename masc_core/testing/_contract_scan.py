@@ -106,6 +106,8 @@ class ScanContract(ContractBase):
         await driver.commit([], [put(str(n), b"", ("state", f"s{n}", "open"), ("kind", "x")) for n in range(5)])
         assert await driver.count("things", "state") == {"open": 5}
         assert await driver.count("things", "kind") == await driver.count("nothing", "state") == {}
+        assert await driver.count("things", "state", "open") == {"open": 5}
+        assert await driver.count("things", "state", "done") == {}
         await driver.commit([], [put("0", b"", ("state", "s", "done")), put("1", b"", ("state", "s"))])
         assert await driver.count("things", "state") == {"open": 3, "done": 1}
         await driver.commit([], [Delete(key("2")), Delete(key("2")), Delete(key("0"))])

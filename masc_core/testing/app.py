@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, fields_dict
 
 from masc_core.call import Outcome
 from masc_core.clock import Clock
+from masc_core.frozen import evolve
 from masc_core.identity import Client
 from masc_core.kernel import Kernel
 from masc_core.plugins import Registry, load
@@ -71,17 +72,33 @@ async def masc_app(
     settings: Settings | None = None,
     extra: Iterable[tuple[str, object]] = (),
     registry: Registry | None = None,
+    limited: bool = False,
 ) -> AsyncIterator[MascApp]:
-    """A kernel at ``path`` with every installed plugin and those in ``extra``, results checked against contracts."""
+    """A kernel at ``path`` with every installed plugin and those in ``extra``, results checked against contracts.
+
+    Calls are not counted as a user's would be, unless ``limited``: a test makes many in no time.
+    """
     chosen = settings or Settings(cluster="test")
-    chosen = evolve(chosen, storage=evolve(chosen.storage, type=backend))
+    chosen = evolve(
+        chosen, storage=evolve(chosen.storage, type=backend), server=evolve(chosen.server, check_results=True)
+    )
     ticking = clock or ManualClock()
+    loaded = registry or load(extra=extra)
+    if not limited:
+        chosen = evolve(chosen, sections={**_generous(loaded), **chosen.sections})
     kernel = Kernel(
         Base(path, may_create=True),
-        registry or load(extra=extra),
+        loaded,
         clock=ticking,
         settings_of=lambda _: chosen,
-        check_results=True,
     )
     async with kernel:
         yield MascApp(kernel, ticking, path)
+
+
+def _generous(registry: Registry) -> dict[type, Any]:
+    """Rate limits that no test reaches, where a plugin has any."""
+    section = registry.sections.get("ratelimit")
+    if section is None:
+        return {}
+    return {section: section(**{name: 100_000 for name in fields_dict(section) if name.endswith("per_minute")})}

@@ -15,15 +15,17 @@ from mcp.server._streamable_http_modern import handle_modern_request
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http import EventStore
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from masc_core.errors import InternalError, PayloadTooLarge, ShuttingDown
-from masc_core.wire._delivery import DELIVERED
+from masc_core.errors import InternalError, InvalidArgument, MascError, PayloadTooLarge, ShuttingDown
+from masc_core.values import shown
+from masc_core.wire._delivery import DELIVERED, REFUSAL
 from masc_core.wire._limits import Disconnected, read_body, replay
 from masc_core.wire._origin import HostPolicy
 from masc_core.wire._protocol import CONNECTION, Connection
-from masc_core.wire._replies import send_error, send_json, send_refusal
+from masc_core.wire._replies import challenge, send_error, send_json, send_refusal
 from masc_core.wire._rpc import parse, request_id, rpc_error
 from masc_core.wire._sessions import MESSAGE, SessionManager
 from masc_core.wire.versions import SUPPORTED_VERSIONS
@@ -31,10 +33,14 @@ from masc_core.wire.versions import SUPPORTED_VERSIONS
 if TYPE_CHECKING:
     from masc_core.wire.http import HttpOptions
 
-__all__ = ["EndpointCheck", "Health", "McpApp"]
+__all__ = ["Admit", "EndpointCheck", "Health", "McpApp"]
 
 Health = Callable[[], Awaitable[tuple[int, dict[str, Any]]]]
-EndpointCheck = Callable[[Mapping[str, str]], str | None]
+EndpointCheck = Callable[[Mapping[str, str], str | None], None]
+"""``check(query parameters, X-MASC-Agent)``; raises a :class:`MascError` for what cannot be served."""
+
+Admit = Callable[[Request], Awaitable[MascError | None]]
+"""Says what a request without a message, GET or DELETE, is refused with for want of a good credential."""
 
 _METHODS: Final = {"POST", "GET", "DELETE"}
 _STREAMS: Final = (b"progressToken", b"/logLevel", b"subscriptions/listen", b"\\u")
@@ -57,6 +63,7 @@ class McpApp:
         *,
         health: Health,
         endpoint_check: EndpointCheck | None = None,
+        admit: Admit | None = None,
         routes: Sequence[BaseRoute] = (),
         events: EventStore | None = None,
         retry_interval: int | None = None,
@@ -66,6 +73,7 @@ class McpApp:
         self._hosts = HostPolicy(options.allowed_hosts)
         self._health = health
         self._check = endpoint_check
+        self._admit = admit
         self._routes = Router(list(routes), default=_not_found) if routes else None
         self._sessions = SessionManager(
             server,
@@ -101,14 +109,14 @@ class McpApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sent = _Sent(send)
+        sent = _Sent(send, scope)
         try:
             await self._route(scope, receive, sent)
         except PayloadTooLarge as error:
             await send_error(send, error, _closing(scope))
         except TimeoutError:
             text = f"the body was not complete within {self._options.body_timeout:g} s"
-            await send_refusal(send, 408, "request_timeout", text, [(b"connection", b"close")])
+            await send_refusal(send, 408, text, [(b"connection", b"close")])
         except Disconnected:
             return
         except asyncio.CancelledError:
@@ -127,7 +135,7 @@ class McpApp:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         server = scope.get("server") or (None, None)
         if (reason := self._hosts.refusal(scope["headers"], server[1] or 0)) is not None:
-            return await send_refusal(send, 403, "forbidden_origin", reason)
+            return await send_refusal(send, 403, reason)
         path = scope["path"]
         if path == "/mcp":
             await self._mcp(scope, receive, send)
@@ -140,17 +148,22 @@ class McpApp:
 
     async def _healthy(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            return await send_refusal(send, 405, "method_not_allowed", "use GET", [_ALLOW_HEALTH])
+            return await send_refusal(send, 405, "use GET", [_ALLOW_HEALTH])
         status, payload = await self._health()
         await send_json(send, status, payload)
 
     async def _mcp(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in _METHODS:
-            return await send_refusal(send, 405, "method_not_allowed", "use POST, GET or DELETE", [_ALLOW_MCP])
-        if (query := scope["query_string"]) and (reason := self._refused_query(query)) is not None:
-            return await send_refusal(send, 400, "invalid_argument", reason)
-        version, session = _mcp_headers(scope)
+            return await send_refusal(send, 405, "use POST, GET or DELETE", [_ALLOW_MCP])
+        version, session, agent = _mcp_headers(scope)
+        if (query := scope["query_string"]) or agent is not None:
+            try:
+                self._check_endpoint(query, agent)
+            except MascError as error:
+                return await send_error(send, error)
         if scope["method"] != "POST":
+            if self._admit is not None and (refusal := await self._admit(Request(scope))) is not None:
+                return await send_error(send, refusal, challenge(refusal))
             return await self._bodiless(version, session, scope, receive, send)
         limits = self._options
         connection: Connection | None = scope.get(CONNECTION)
@@ -164,12 +177,14 @@ class McpApp:
         else:
             await send_json(send, 400, _unsupported(version, request_id(body)))
 
-    def _refused_query(self, query: bytes) -> str | None:
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        params = dict(pairs)
-        if len(params) < len(pairs):
-            return "a query parameter is given twice; give each once"
-        return self._check(params) if self._check is not None else None
+    def _check_endpoint(self, query: bytes, agent: str | None) -> None:
+        params: dict[str, str] = {}
+        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            if name in params:
+                raise InvalidArgument(field=shown(name, 80), reason="repeated", expected="must be given once")
+            params[name] = value
+        if self._check is not None:
+            self._check(params, agent)
 
     async def _stateless(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         connection: Connection | None = scope.get(CONNECTION)
@@ -211,16 +226,23 @@ class McpApp:
 
 
 class _Sent:
-    """A ``send`` that remembers how far the response got."""
+    """A ``send`` that remembers how far the response got, and gives a refusal in its place where there is one."""
 
-    __slots__ = ("_send", "complete", "started")
+    __slots__ = ("_refused", "_scope", "_send", "complete", "started")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, scope: Scope) -> None:
         self._send = send
+        self._scope = scope
+        self._refused = False
         self.started = False
         self.complete = False
 
     async def __call__(self, message: Message) -> None:
+        if self._refused:
+            return
+        if not self.started and (refusal := self._scope.get(REFUSAL)) is not None:
+            self._refused = self.started = True
+            return await send_error(self._send, refusal, challenge(refusal))
         self.started = True
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
@@ -243,14 +265,16 @@ def _unsupported(version: str, asked: str | int | None) -> bytes:
     return rpc_error(types.UNSUPPORTED_PROTOCOL_VERSION, text, data, asked)
 
 
-def _mcp_headers(scope: Scope) -> tuple[str | None, str | None]:
-    version = session = None
+def _mcp_headers(scope: Scope) -> tuple[str | None, str | None, str | None]:
+    version = session = agent = None
     for name, value in scope["headers"]:
         if name == b"mcp-protocol-version":
             version = value.decode("latin-1")
         elif name == b"mcp-session-id":
             session = value.decode("latin-1")
-    return version, session
+        elif name == b"x-masc-agent" and agent is None:  # of several the first counts, as for whoever reads it later
+            agent = value.decode("latin-1")
+    return version, session, agent
 
 
 def _closing(scope: Scope) -> list[tuple[bytes, bytes]]:
@@ -260,4 +284,4 @@ def _closing(scope: Scope) -> list[tuple[bytes, bytes]]:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_refusal(send, 404, "not_found", "nothing is served at this path; MCP is at /mcp")
+    await send_refusal(send, 404, "nothing is served at this path; MCP is at /mcp")

@@ -17,7 +17,7 @@ from mcp.server.streamable_http import EventStore
 from starlette.routing import BaseRoute
 
 from masc_core.errors import StartError
-from masc_core.wire._app import EndpointCheck, Health, McpApp
+from masc_core.wire._app import Admit, EndpointCheck, Health, McpApp
 from masc_core.wire._delivery import DELIVERED
 from masc_core.wire._protocol import protocol_class
 from masc_core.wire._signals import told_to_stop
@@ -59,16 +59,18 @@ def build_app(
     *,
     health: Health,
     endpoint_check: EndpointCheck | None = None,
+    admit: Admit | None = None,
     routes: Sequence[BaseRoute] = (),
     events: EventStore | None = None,
     retry_interval: int | None = None,
 ) -> McpApp:
     """The ASGI application for ``server``.
 
-    ``health`` gives status and body of ``GET /health``. ``endpoint_check`` gets the query parameters of ``/mcp`` and
-    returns the sentence with which to refuse them (HTTP 400), or None. ``events`` makes streams of the handshake era
-    resumable, with ``retry_interval`` milliseconds as advice to clients. ``routes`` are served beside, behind the same
-    check of Host and Origin.
+    ``health`` gives status and body of ``GET /health``. ``endpoint_check`` gets the query parameters of ``/mcp`` and the
+    ``X-MASC-Agent`` header, or None, and raises a MascError to refuse them: the answer is that error with its HTTP
+    status. ``admit`` says what a GET or DELETE is refused with for want of a credential. ``events``
+    makes streams of the handshake era resumable, with ``retry_interval`` milliseconds as advice to
+    clients. ``routes`` are served beside, behind the same check of Host and Origin.
 
     A handler may append asynchronous callables to ``ctx.request.scope.setdefault(DELIVERED, [])``. They are awaited in
     order once the response has left for a client that was still connected, and never otherwise. A handler that fails
@@ -79,6 +81,7 @@ def build_app(
         options,
         health=health,
         endpoint_check=endpoint_check,
+        admit=admit,
         routes=routes,
         events=events,
         retry_interval=retry_interval,

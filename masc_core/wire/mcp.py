@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import mcp_types as types
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.session import ServerSession
@@ -23,16 +24,21 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 import masc_core
-from masc_core.call import Outcome, failure
-from masc_core.errors import MascError, ToolNotFound
+from masc_core.call import failure
+from masc_core.credentials import ProcessToken
+from masc_core.errors import MascError, RecordUnreadable, ToolNotFound, Unauthenticated, Unauthorized
 from masc_core.identity import Client, process_binding
 from masc_core.kernel import Kernel
 from masc_core.modes import Selection
+from masc_core.recognition import recognise
 from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
-from masc_core.wire._delivery import DELIVERED
+from masc_core.wire._delivery import DELIVERED, REFUSAL
+from masc_core.wire._dialog import dialog_of, input_required_result
+from masc_core.wire._results import progress_of, tool_result
+from masc_core.wire._source import Network, bearer, is_loopback, source_of
 from masc_core.wire.stdio import Deliveries
 from masc_core.wire.versions import advertise_every_version
 
@@ -53,7 +59,12 @@ Missing a tool? masc_get_config lists the modes, masc_switch_mode turns categori
 FIXED_TTL_MS = 3_600_000
 STORED_TTL_MS = 30_000
 HEALTH_SECONDS = 2.0
+AGENT_HEADER = "X-MASC-Agent"
 _UNCONNECTED_SECONDS = 1.0
+_FREE = frozenset({"initialize", "server/discover", "ping"})
+"""Requests that need no token even where one is required."""
+_LOOKING = frozenset({"tools/call", "tools/list"})
+"""Requests whose handlers look at the credential with what they read anyway."""
 
 Request = ServerRequestContext[Any, Any]
 
@@ -61,7 +72,9 @@ Request = ServerRequestContext[Any, Any]
 class Adapter:
     """Serves one kernel to MCP clients. Use it as an async context manager around the transport.
 
-    On stdio ``agent`` and ``selection`` are the process's; on HTTP ``selection`` is the default that a URL overrides.
+    On stdio ``agent``, ``selection``, ``token`` and ``room_secret`` are the process's; on HTTP ``selection`` is the default
+    that a URL overrides, ``exposed`` the address where other machines reach the server, if they do, and
+    ``trusted_proxies`` are those whose ``X-Forwarded-For`` counts.
     """
 
     def __init__(
@@ -72,15 +85,24 @@ class Adapter:
         agent: str | None = None,
         selection: Selection | None = None,
         deliveries: Deliveries | None = None,
+        token: ProcessToken | None = None,
+        room_secret: str | None = None,
+        exposed: str | None = None,
+        trusted_proxies: Sequence[Network] = (),
     ) -> None:
         self._kernel = kernel
-        self._deliveries = deliveries
+        self.deliveries = deliveries
         self._selection = selection
         self._process = process_binding()
-        self._stdio = self._process_client(agent) if transport == "stdio" else None
+        self._token = token or ProcessToken()
+        self._exposed = exposed
+        self._proxies = tuple(trusted_proxies)
+        self._stdio = self._process_client(agent, room_secret) if transport == "stdio" else None
         self._sessions: dict[int, tuple[ServerSession, Client]] = {}
-        self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
+        # Streams by the agent whose token they came with; empty for those without.
+        self._streams: dict[str, tuple[InMemorySubscriptionBus, ListenHandler]] = {}
+        # What was listed last for each of them.
+        self._shown: dict[str, tuple[str, ...]] = {}
         # Streams of clients whose endpoint fixes the mode: acknowledged, and never told of a change.
         self._listen_fixed = ListenHandler(InMemorySubscriptionBus())
         self._interest = asyncio.Event()
@@ -109,6 +131,8 @@ class Adapter:
         )
         if not any(name.startswith("OTEL_EXPORTER") or name == "OTEL_TRACES_EXPORTER" for name in os.environ):
             server.middleware.clear()
+        if self._stdio is None:
+            server.middleware.append(self._admitting)
         create = server.create_initialization_options
         # The HTTP session manager asks the server itself; list changes are announced there too.
         server.create_initialization_options = (  # type: ignore[method-assign]
@@ -124,7 +148,8 @@ class Adapter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listen.close()
+        for _, listen in self._streams.values():
+            listen.close()
         self._listen_fixed.close()
         if self._watcher is not None:
             self._watcher.cancel()
@@ -133,63 +158,122 @@ class Adapter:
 
     # --- requests
 
+    async def _admitting(self, ctx: Request, call_next: CallNext) -> HandlerResult:
+        """Let HTTP refuse a request for its credential before it is handled; calls and lists look for themselves."""
+        if ctx.request_id is not None and ctx.method not in _LOOKING and ctx.request is not None:
+            free = ctx.method in _FREE
+            if (refusal := await self._refusal(self._http_client(ctx.request, ctx.protocol_version), free)) is not None:
+                ctx.request.scope[REFUSAL] = refusal
+                raise MCPError(types.INVALID_REQUEST, str(refusal))
+        return await call_next(ctx)
+
+    async def admit(self, request: HttpRequest) -> MascError | None:
+        """What an HTTP request without a message is refused with for want of a credential."""
+        return await self._refusal(self._http_client(request, ""), free=False)
+
+    async def _refusal(self, client: Client, free: bool) -> MascError | None:
+        """What is wrong with a client's credential; ``free`` requests need none."""
+        try:
+            known = await recognise(self._kernel, client)
+        except MascError as error:
+            return error
+        if known.refused is None and client.token is None and not free and (known.required or self._exposed):
+            return Unauthorized(reason="missing_token", challenge=True)
+        return known.refused
+
     async def _list_tools(self, ctx: Request, params: types.PaginatedRequestParams | None) -> Any:
-        client = self._client(ctx)
-        tools = await self._kernel.list_tools(client)
+        reading = await self._kernel.reading()
+        known = await recognise(self._kernel, self._client(ctx), reading)
+        if ctx.request is not None and known.refused is not None:
+            ctx.request.scope[REFUSAL] = known.refused
+        client = known.client
+        active = await self._kernel.active(client, reading)
+        if client.selection is None:
+            self._shown[_whose(client)] = active.categories
+        tools = self._kernel.modes.listing(active.categories, client.caller_known)
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             return {"tools": tools}
-        ttl = FIXED_TTL_MS if client.selection is not None else STORED_TTL_MS
-        return {"tools": tools, "ttlMs": ttl, "cacheScope": "public", "resultType": "complete"}
+        fixed = client.selection is not None
+        private = client.token is not None or (known.auth and not fixed)
+        return {
+            "tools": tools,
+            "ttlMs": FIXED_TTL_MS if fixed else STORED_TTL_MS,
+            "cacheScope": "private" if private else "public",
+            "resultType": "complete",
+        }
 
     async def _call_tool(self, ctx: Request, params: types.CallToolRequestParams) -> Any:
         try:
             client = self._client(ctx)
-            outcome = await self._kernel.call(params.name, params.arguments or {}, client, _progress(ctx))
+            asking = dialog_of(ctx, params)
+            outcome = await self._kernel.call(params.name, params.arguments or {}, client, progress_of(ctx), asking)
         except ToolNotFound as error:
             raise MCPError(types.INVALID_PARAMS, str(error)) from None
         except MascError as error:
             outcome = failure(error)
+        if ctx.request is not None and isinstance(outcome.error, Unauthenticated) and outcome.error.challenge:
+            ctx.request.scope[REFUSAL] = outcome.error
+        if outcome.input_required is not None:
+            return input_required_result(outcome.input_required)
         for callback in outcome.delivered:
             self._after_delivery(ctx, callback)
-        return _tool_result(outcome, ctx.protocol_version)
+        return tool_result(outcome, ctx.protocol_version)
 
     async def _subscribe(self, ctx: Request, params: types.SubscriptionsListenRequestParams) -> Any:
-        fixed = self._client(ctx).selection is not None
+        client = (await recognise(self._kernel, self._client(ctx))).client
         self._interest.set()
-        return await (self._listen_fixed if fixed else self._listen)(ctx, params)
+        if client.selection is not None:
+            return await self._listen_fixed(ctx, params)
+        bus = InMemorySubscriptionBus()
+        _, listen = self._streams.setdefault(_whose(client), (bus, ListenHandler(bus)))
+        return await listen(ctx, params)
 
     def _after_delivery(self, ctx: Request, callback: Callable[[], Awaitable[None]]) -> None:
         if ctx.request is not None:
             ctx.request.scope.setdefault(DELIVERED, []).append(callback)
-        elif self._deliveries is not None and ctx.request_id is not None:
-            self._deliveries.add(ctx.request_id, callback)
+        elif self.deliveries is not None and ctx.request_id is not None:
+            self.deliveries.add(ctx.request_id, callback)
 
     # --- who calls
 
-    def _process_client(self, agent: str | None) -> Client:
+    def _process_client(self, agent: str | None, room_secret: str | None) -> Client:
         bindings = ([f"agent:{agent.lower()}"] if agent else []) + [self._process]
-        return Client("stdio", "stdio", agent, tuple(bindings), self._selection, pid=os.getppid())
+        facts: dict[str, Any] = {"pid": os.getppid(), "room_secret": room_secret, "adopt": self._token.adopt}
+        return Client("stdio", "stdio", agent, tuple(bindings), self._selection, **facts)
 
     def _client(self, ctx: Request) -> Client:
         """The client behind a request. Raises :class:`InvalidAgentName` and :class:`InvalidArgument`."""
-        client = self._stdio if ctx.request is None and self._stdio is not None else self._http_client(ctx)
+        if ctx.request is None and self._stdio is not None:
+            client = self._stdio
+            client.token = self._token.current()
+        else:
+            assert ctx.request is not None  # every HTTP message carries its request
+            client = self._http_client(ctx.request, ctx.protocol_version)
         if client.program is None and (params := ctx.session.client_params) is not None:
             client.program = f"{params.client_info.name} {params.client_info.version}"[:120]
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             self._remember(ctx.session, client)
         return client
 
-    def _http_client(self, ctx: Request) -> Client:
-        request: HttpRequest = ctx.request  # type: ignore[assignment]  # every HTTP message carries its request
+    def _http_client(self, request: HttpRequest, version: str) -> Client:
         query = request.query_params
-        agent = query.get("agent") or request.headers.get("x-masc-agent")
+        agent = query.get("agent") or request.headers.get(AGENT_HEADER)
         bindings: list[str] = []
         if agent:
             bindings.append(f"agent:{agent_name('agent', agent).lower()}")
-        if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS and (session := request.headers.get("mcp-session-id")):
+        if version not in MODERN_PROTOCOL_VERSIONS and (session := request.headers.get("mcp-session-id")):
             bindings.append(f"session:{session}@{self._process.removeprefix('process:')}")
-        source = request.client.host if request.client else "http"
-        return Client("http", source, agent or None, tuple(bindings), self._query_selection(query) or self._selection)
+        source = source_of(request.client.host if request.client else "http", request.headers, self._proxies)
+        return Client(
+            "http",
+            source,
+            agent or None,
+            tuple(bindings),
+            self._query_selection(query) or self._selection,
+            token=bearer(request.headers),
+            remote=not is_loopback(source),
+            exposed=self._exposed,
+        )
 
     def _query_selection(self, query: Mapping[str, str]) -> Selection | None:
         mode, categories = query.get("mode"), [c for c in query.get("categories", "").split(",") if c]
@@ -197,15 +281,16 @@ class Adapter:
             return None
         return self._kernel.modes.check(mode, categories, "url")
 
-    def check_query(self, query: Mapping[str, str]) -> str | None:
-        """The sentence that refuses a URL's parameters, or ``None`` when they can be served."""
-        try:
-            self._query_selection(query)
-            if "agent" in query:
-                agent_name("agent", query["agent"])
-        except MascError as error:
-            return str(error)
-        return None
+    def check_endpoint(self, query: Mapping[str, str], agent: str | None = None) -> None:
+        """Refuse a URL's parameters and an ``X-MASC-Agent`` header that cannot be served.
+
+        Raises :class:`InvalidArgument` and :class:`InvalidAgentName`.
+        """
+        self._query_selection(query)
+        if "agent" in query:
+            agent_name("agent", query["agent"])
+        if agent is not None:
+            agent_name(AGENT_HEADER, agent)
 
     # --- list changes
 
@@ -231,62 +316,74 @@ class Adapter:
         """Follow the start room's events and announce a stored mode that changes a client's list."""
         await self._interest.wait()
         kernel = self._kernel
-        before = kernel.modes.resolve(kernel.modes.stored(await kernel.room_record())).categories
+        started = False
         position: int | None = None
         while not kernel.stopping.is_set():
-            if not await kernel.start_room.connect(create=False):
-                await kernel.start_room.clock.sleep(_UNCONNECTED_SECONDS)
-                continue
-            with contextlib.suppress(MascError):  # an unreachable store is the calls' business; here we go on looking
+            try:
+                if not started:
+                    self._shown.setdefault("", await self._stored_categories())
+                    started = True
+                if not await kernel.start_room.connect(create=False):
+                    await kernel.start_room.clock.sleep(_UNCONNECTED_SECONDS)
+                    continue
                 log = LogView(EVENTS, Transaction(kernel.start_room.driver))
                 if position is None:
                     position = (await log.ends())[1]
                 fresh = await log.read(position)
                 if any(event.type == "mode_switched" for event in fresh):
-                    after = kernel.modes.resolve(kernel.modes.stored(await kernel.room_record())).categories
-                    if after != before:
-                        before = after
-                        await self._announce()
+                    await self._announce()
                 if fresh:
                     position = fresh[-1].seq
                 else:
                     await kernel.start_room.wait({EVENTS.name: position}, FIXED_TTL_MS / 1000)
+            except MascError as error:
+                # An unreachable store or a record that cannot be opened is the calls' business; here we go on looking,
+                # past what cannot be read, and never without a pause: reading may not give way to anybody.
+                position = None if isinstance(error, RecordUnreadable) else position
+                await kernel.start_room.clock.sleep(_UNCONNECTED_SECONDS)
+
+    async def _stored_categories(self) -> tuple[str, ...]:
+        """What the room's stored mode shows."""
+        kernel = self._kernel
+        return kernel.modes.resolve(kernel.modes.stored(await kernel.room_record())).categories
 
     async def _announce(self) -> None:
-        await self._bus.publish(ToolsListChanged())
-        for session, client in list(self._sessions.values()):
-            if client.selection is None:
+        """Tell everybody whose list has changed, and nobody else."""
+        before, self._shown = self._shown, {}
+        changed: dict[str, bool] = {}
+        sessions = [(session, client) for session, client in self._sessions.values() if client.selection is None]
+        known = [(session, (await recognise(self._kernel, client)).client) for session, client in sessions]
+        for client in [Client("http", "", authenticated=name or None) for name in {"", *self._streams}] + [
+            client for _, client in known
+        ]:
+            whose = _whose(client)
+            if whose not in changed:
+                self._shown[whose] = (await self._kernel.active(client)).categories
+                changed[whose] = self._shown[whose] != before.get(whose, before.get(""))
+        for whose, (bus, _) in list(self._streams.items()):
+            if changed[whose]:
+                await bus.publish(ToolsListChanged())
+        for session, client in known:
+            if changed[_whose(client)]:
                 await session.send_tool_list_changed()
 
     # --- health
 
     async def health(self) -> tuple[int, dict[str, Any]]:
         """Status and body of GET /health: 503 and degraded when the store does not answer within 2 s."""
-        body = {"status": "ok", "version": masc_core.__version__}
+        store: dict[str, Any] = {"backend": self._kernel.start_room.settings.storage.type}
+        body = {"status": "ok", "version": masc_core.__version__, "store": store}
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
-                await self._kernel.room_record()
+                if await self._kernel.start_room.connect(create=False):
+                    started = time.perf_counter()
+                    await self._kernel.room_record()
+                    store["round_trip_ms"] = round((time.perf_counter() - started) * 1000, 3)
         except (MascError, TimeoutError):
             return 503, {**body, "status": "degraded"}
         return 200, body
 
 
-def _tool_result(outcome: Outcome, version: str) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "content": [{"type": "text", "text": outcome.text}],
-        "structuredContent": outcome.structured,
-        "isError": outcome.error is not None,
-    }
-    if version in MODERN_PROTOCOL_VERSIONS:
-        result["resultType"] = "complete"
-    return result
-
-
-def _progress(ctx: Request) -> Callable[[float, float | None, str | None], Awaitable[None]] | None:
-    if not ctx.meta or ctx.meta.get("progress_token") is None:
-        return None
-
-    async def report(elapsed: float, total: float | None, text: str | None) -> None:
-        await ctx.session.report_progress(elapsed, total, text)
-
-    return report
+def _whose(client: Client) -> str:
+    """Whose tool list a client gets: an authenticated agent's, or, empty, everybody's."""
+    return (client.authenticated or "").lower()

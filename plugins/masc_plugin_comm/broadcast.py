@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from attrs import define, field
 
 from masc_core.context import Context
 from masc_core.errors import InvalidArgument
+from masc_core.message_line import MessageFormat, message_line
 from masc_core.records import Mention, Message
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import WORKER, WRITE, tool
@@ -16,25 +17,11 @@ from masc_core.values import Bound
 from masc_core.values import Message as Text
 from masc_plugin_comm.mentions import resolve
 
-__all__ = ["Sent", "compact", "masc_broadcast", "verbose"]
+__all__ = ["Sent", "masc_broadcast"]
 
 EVERYBODY = "all"
-_ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "\n": "\\n", "\r": "\\r", "\u2028": "\\n", "\u2029": "\\n"})
 
 Reply = Annotated[int, Bound(minimum=1, maximum=2**53)]
-
-
-def compact(message: Message) -> str:
-    """The message as one line ``MSG|from|to|timestamp|content``, with backslash, bar and line breaks escaped."""
-    parts = (message.from_, message.to or EVERYBODY, message.timestamp, message.content)
-    return "|".join(("MSG", *(part.translate(_ESCAPES) for part in parts)))
-
-
-def verbose(message: Message) -> str:
-    """The message as lines ``name: value``; line breaks of the content are escaped, so that each is one line."""
-    content = message.content.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
-    to = message.to or EVERYBODY
-    return f"from: {message.from_}\nto: {to}\ntimestamp: {message.timestamp}\ncontent: {content}"
 
 
 @define
@@ -46,15 +33,16 @@ class Sent:
     mentions: list[Mention]
     unknown_mentions: list[str]
     redacted: dict[str, int] | None = None
+    """Set by the pipeline, where a guard replaced secrets."""
     _text: str = field(default="", init=False, repr=False)
     """No part of the result: what is not set on creation is not sent."""
 
     @classmethod
-    def of(cls, seq: LogPosition, message: Message, format: str) -> Sent:
+    def of(cls, seq: LogPosition, message: Message, format: MessageFormat) -> Sent:
         """The result for a message just stored."""
         unknown = [m.token for m in message.mentions if m.kind == "unknown"]
         sent = cls(seq, message.timestamp, message.mentions, unknown)
-        sent._text = compact(message) if format == "compact" else verbose(message)
+        sent._text = message_line(format, message.from_, message.to or EVERYBODY, message.timestamp, message.content)
         return sent
 
     def masc_text(self, structured: Mapping[str, Any]) -> str:
@@ -69,7 +57,7 @@ class Sent:
     examples=({"agent_name": "claude", "message": "@gemini the parser is ready for review"},),
 )
 async def masc_broadcast(
-    ctx: Context, message: Text, format: Literal["compact", "verbose"] = "compact", reply_to: Reply | None = None
+    ctx: Context, message: Text, format: MessageFormat = "compact", reply_to: Reply | None = None
 ) -> Sent:
     """Send a message to everyone; @name, @@type and @all mention agents."""
     if reply_to is not None and reply_to > (await ctx.messages.ends())[1]:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Mapping
 from typing import Annotated
 
-from attrs import evolve, frozen
-
 from masc_core.context import Context
-from masc_core.errors import MascError
+from masc_core.frozen import frozen
 from masc_core.records import EVENTS, Message
 from masc_core.tools import READ, READER, CallerUse, tool
 from masc_core.values import Bound, Sequence
+from masc_core.waiting import Waiting
 from masc_plugin_comm.reading import move_read_position
 
 __all__ = ["Heard", "masc_listen"]
 
 MOST = 20
 BATCH = 100
-PROGRESS_SECONDS = 15.0
-MARK_SECONDS = 60.0
-"""How far ahead an agent is marked as listening; after a crash it counts as listening for that long."""
-MARK_MARGIN = 5.0
-EARLY_SECONDS = 0.5
 
 Timeout = Annotated[int, Bound(minimum=1, maximum=300)]
 
@@ -57,6 +51,11 @@ class _Look:
         """There is something to tell."""
         return bool(self.messages or self.portal_tasks)
 
+    @property
+    def seen(self) -> Mapping[str, int]:
+        """How far the logs had grown."""
+        return {"messages": self.last_message, "events": self.last_event}
+
 
 @tool(
     effect=READ,
@@ -75,7 +74,7 @@ async def masc_listen(
     start = since_seq if since_seq is not None else await ctx.transact(_read_position)
     look = await _look(ctx, start, include_system)
     if not look.anything:
-        look = await _Waiting(ctx, started, timeout, include_system).run(look)
+        look = await _wait(ctx, look, started, timeout, include_system)
     if look.position > start or look.messages:
         move_read_position(ctx, look.position)
     return Heard(
@@ -86,6 +85,20 @@ async def masc_listen(
         timed_out=not look.anything,
         waited_seconds=int(ctx.clock.monotonic() - started),
     )
+
+
+async def _wait(ctx: Context, first: _Look, started: float, timeout: int, include_system: bool) -> _Look:
+    waiting: Waiting[_Look] = Waiting(
+        ctx,
+        lambda last: _look(ctx, last.position, include_system),
+        lambda look: look.anything,
+        lambda look: look.seen,
+        started=started,
+        seconds=timeout,
+        saying="listening",
+        listening=True,
+    )
+    return await waiting.run(first)
 
 
 async def _read_position(work: Context) -> int:
@@ -135,75 +148,3 @@ def _concerns(message: Message, me: str, include_system: bool) -> bool:
         return True
     named = {name.lower() for mention in message.mentions for name in mention.agents}
     return me in named or (message.to or "").lower() == me
-
-
-class _Waiting:
-    """A wait in progress: keeps the agent alive and the client informed, and holds nothing of the store meanwhile."""
-
-    def __init__(self, ctx: Context, started: float, timeout: int, include_system: bool) -> None:
-        self.ctx = ctx
-        self.started = started
-        self.deadline = started + timeout
-        self.timeout = timeout
-        self.include_system = include_system
-        self.marked: str | None = None
-        self.mark_ends = started
-
-    async def run(self, look: _Look) -> _Look:
-        """Wait until there is something to tell or the time is over; the last look."""
-        try:
-            while not look.anything and (left := self.deadline - self.ctx.clock.monotonic()) > 0:
-                await self._mark()
-                seconds = min(left, PROGRESS_SECONDS)
-                due = self.ctx.clock.monotonic() + seconds
-                if await self.ctx.wait_for({"messages": look.last_message, "events": look.last_event}, seconds):
-                    look = await _look(self.ctx, look.position, self.include_system)
-                elif self.ctx.clock.monotonic() < due - EARLY_SECONDS:
-                    break  # nothing came and the time is not over: the server stops
-                else:
-                    await self._progress()
-            return look
-        finally:
-            # Shielded, so that a cancelled call still takes its mark back.
-            await asyncio.shield(self._unmark())
-
-    async def _progress(self) -> None:
-        if (progress := self.ctx.call.progress) is not None:
-            elapsed = self.ctx.clock.monotonic() - self.started
-            await progress(elapsed, float(self.timeout), "listening")
-
-    async def _mark(self) -> None:
-        """Mark the agent as listening for the next minute, if the mark would not last through the next wait."""
-        now = self.ctx.clock.monotonic()
-        if self.mark_ends >= min(now + PROGRESS_SECONDS, self.deadline) and self.marked is not None:
-            return
-        ahead = min(self.deadline - now, MARK_SECONDS)
-        self.mark_ends = now + ahead
-
-        async def mark(work: Context) -> None:
-            presence = await work.presence.find(work.agent.lower())
-            if presence is None:
-                return
-            # Noted before the commit: a call cancelled in the middle of it may have set the mark.
-            self.marked = until = work.after(ahead + MARK_MARGIN)
-            alive = max(presence.alive_until or "", until)
-            work.presence.put(evolve(presence, last_seen=work.now, listening_until=until, alive_until=alive))
-
-        await self.ctx.transact(mark)
-
-    async def _unmark(self) -> None:
-        """Take back this call's own mark, not one that a parallel call of the same agent set later."""
-        marked = self.marked
-        if marked is None:
-            return
-
-        async def unmark(work: Context) -> None:
-            presence = await work.presence.find(work.agent.lower())
-            if presence is not None and presence.listening_until == marked:
-                work.presence.put(evolve(presence, last_seen=work.now, listening_until=None))
-
-        try:
-            await self.ctx.transact(unmark)
-        except MascError:
-            # The mark ends by itself; what the call gives matters more.
-            return

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from masc_core.context import Context
+from masc_core.frozen import frozen
 from masc_core.store.collections import View
 from masc_plugin_comm.records import LOCKS, Lock, ancestors, compared, descendants, lock_key
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from attrs import evolve, frozen
-
 from masc_core.clock import parse_time
 from masc_core.context import Context
 from masc_core.errors import InvalidFilePath, Refused, error
+from masc_core.frozen import evolve, frozen
 from masc_core.tools import WORKER, WRITE, tool
 from masc_core.values import Bound, FilePath, TaskId
 from masc_plugin_comm.lock_rules import drop, expired, foreign_overlap, locks_of, path_key

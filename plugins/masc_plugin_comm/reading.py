@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from attrs import evolve, frozen
-
 from masc_core.agents import find_agent
 from masc_core.context import Context
 from masc_core.errors import AgentNotFound
+from masc_core.frozen import evolve, frozen
 from masc_core.records import Message
 from masc_core.tools import READ, READER, CallerUse, tool
-from masc_core.values import Bound, Parsed, agent_name
+from masc_core.values import Bound, Parsed, Verbatim, agent_name
 from masc_core.values import Sequence as SequenceNumber
 
 __all__ = ["Page", "masc_messages", "move_read_position"]
@@ -25,7 +24,7 @@ def _sender(field: str, value: str) -> str:
     return SYSTEM if value.lower() == SYSTEM else agent_name(field, value)
 
 
-Sender = Annotated[str, Bound(minLength=1, maxLength=64), Parsed(_sender)]
+Sender = Annotated[str, Bound(minLength=1, maxLength=64), Parsed(_sender), Verbatim()]
 PageSize = Annotated[int, Bound(minimum=1, maximum=100)]
 
 
@@ -55,6 +54,11 @@ class _Wanted:
         if self.sender is not None and message.from_.lower() != self.sender:
             return False
         return self.system or message.type != SYSTEM
+
+    @property
+    def indexed(self) -> bool:
+        """The index gives the wanted messages and no others."""
+        return (self.system and None in (self.sender, self.mentioned)) or (self.sender is self.mentioned is None)
 
     @property
     def index(self) -> tuple[str, str] | None:
@@ -108,7 +112,7 @@ async def _collect(ctx: Context, wanted: _Wanted, since: int, limit: int) -> lis
     """Up to ``limit`` wanted messages, in bounded batches."""
     found: list[Message] = []
     position, newest_first = since, since == 0
-    size = limit if wanted.mentioned is None and (wanted.sender is None or wanted.system) else BATCH
+    size = limit if wanted.indexed else BATCH
     while len(found) < limit:
         batch = await wanted.batch(ctx, position, size, newest_first)
         found += [message for message in batch if wanted.fits(message)]

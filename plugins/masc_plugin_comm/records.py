@@ -6,8 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator
 
-from attrs import frozen
-
+from masc_core.frozen import frozen
 from masc_core.store.collections import Collection, index
 from masc_core.store.driver import IndexEntry
 

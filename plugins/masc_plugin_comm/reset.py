@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from attrs import frozen
-
 from masc_core.context import Context
 from masc_core.errors import ConfirmInvalid, ConfirmRequired
+from masc_core.frozen import frozen
 from masc_core.tools import ADMIN, DESTRUCTIVE, CallerUse, tool
 from masc_core.values import Bound
 from masc_plugin_comm.lock_rules import locks_of
@@ -37,7 +36,7 @@ async def masc_reset(ctx: Context, confirm: bool = False, confirm_code: ConfirmC
     """Export, then remove all tasks, messages, agents and locks; asks for confirmation."""
     if not confirm:
         raise ConfirmRequired(action="masc_reset", effect=await ctx.transact(_effect))
-    removed, export_path = await ctx.transact(_empty)
+    removed, export_path = await ctx.transact(_empty, concludes=True)
     return WasReset(removed, export_path)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
-
 from masc_core.agents import agents_with_status, idle_seconds
 from masc_core.context import Context
+from masc_core.frozen import frozen
 from masc_core.records import AgentStatus
 from masc_core.tools import READ, READER, tool
 

@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from masc_core import hookimpl
+from masc_core import Collection, Log, hookimpl
 from masc_plugin_core import membership, modes, status, tasks
 from masc_plugin_core.archive import masc_gc
+from masc_plugin_core.archive_view import masc_archive_view
+from masc_plugin_core.endings import ENDINGS
 from masc_plugin_core.release import masc_agent_released
 
-__all__ = ["masc_agent_released", "masc_gc", "masc_tools"]
+__all__ = ["masc_agent_released", "masc_gc", "masc_records", "masc_tools"]
+
+
+@hookimpl
+def masc_records(register: Callable[[Collection[Any] | Log[Any]], None]) -> None:
+    """Which tasks ended when; the tasks themselves belong to every room."""
+    register(ENDINGS)
 
 
 @hookimpl
@@ -34,7 +42,7 @@ def masc_tools(register: Callable[[Callable[..., Any]], None]) -> None:
         tasks.masc_transition,
         tasks.masc_done,
         tasks.masc_update_priority,
-        tasks.masc_archive_view,
+        masc_archive_view,
         modes.masc_switch_mode,
         modes.masc_get_config,
     ):

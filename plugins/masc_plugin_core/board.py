@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from attrs import evolve, field, frozen
+from attrs import field
 
 from masc_core import Context
 from masc_core.agents import current_task_after
 from masc_core.clock import parse_time
-from masc_core.records import ARCHIVE, LogLine, Task, TaskNotFound
+from masc_core.frozen import evolve, frozen
+from masc_core.records import ARCHIVE, LogLine, Task, TaskNotFound, ended_at
+from masc_plugin_core.endings import ENDINGS, Ending
 from masc_plugin_core.errors import (
     RoomPaused,
     TaskAlreadyClaimed,
@@ -38,7 +40,8 @@ __all__ = [
 Action = Literal["claim", "start", "done", "cancel", "release"]
 LOG_LINES = 50
 DAY_SECONDS = 86_400
-_PAGE = 50
+_FIRST_PAGE, _PAGE = 3, 50
+"""Nearly always one of the first tasks can be had; after that, few reads matter more than short ones."""
 _ALLOWED: dict[str, list[str]] = {
     "todo": ["claim", "cancel"],
     "claimed": ["start", "done", "cancel", "release"],
@@ -163,32 +166,29 @@ def _ensure_possible(ctx: Context, task: Task, action: Action) -> None:
 
 
 def _moved(ctx: Context, task: Task, action: Action, notes: str | None, reason: str | None) -> Task:
-    now = ctx.now
+    now, me = ctx.now, ctx.agent
     noted = line(ctx, task, notes) if notes and action != "done" else task.log
+    change: dict[str, Any]
     match action:
         case "claim":
-            moved = evolve(task, status="claimed", assignee=ctx.agent, claimed_at=now, reserved_for=None, log=noted)
+            change = {"status": "claimed", "assignee": me, "claimed_at": now, "reserved_for": None, "log": noted}
         case "start":
-            moved = evolve(task, status="in_progress", started_at=now, log=noted)
+            change = {"status": "in_progress", "started_at": now, "log": noted}
         case "done":
-            moved = evolve(task, status="done", completed_at=now, notes=notes if notes is not None else task.notes)
+            change = {"status": "done", "completed_at": now, "notes": notes if notes is not None else task.notes}
         case "cancel":
-            moved = evolve(task, status="cancelled", cancelled_by=ctx.agent, cancelled_at=now, reason=reason, log=noted)
+            change = {"status": "cancelled", "cancelled_by": me, "cancelled_at": now, "reason": reason, "log": noted}
         case "release":
-            text = f"released by {ctx.agent}" + (f": {reason}" if reason else "")
-            moved = evolve(
-                task,
-                status="todo",
-                assignee=None,
-                claimed_at=None,
-                started_at=None,
-                log=[*noted, LogLine(now, ctx.agent, text)][-LOG_LINES:],
-            )
-    return evolve(moved, updated_at=now)
+            text = f"released by {me}" + (f": {reason}" if reason else "")
+            log = [*noted, LogLine(now, me, text)][-LOG_LINES:]
+            change = {"status": "todo", "assignee": None, "claimed_at": None, "started_at": None, "log": log}
+    return evolve(task, updated_at=now, **change)
 
 
 async def _consequences(ctx: Context, before: Task, after: Task, action: Action) -> list[str]:
     """Event, message, the assignee's current task, dependents' log lines; the locks released."""
+    if ended := ended_at(after):
+        ctx.log(ENDINGS).append(Ending(after.id, ended, after.assignee or ""))
     ctx.event(_EVENTS[action], after.id, previous=before.status, status=after.status, assignee=after.assignee or "")
     if action in ("claim", "start"):
         agent = await ctx.agents.find(ctx.agent.lower())
@@ -273,10 +273,11 @@ async def _by_urgency(ctx: Context) -> AsyncIterator[Task]:
 
 async def _of_priority(ctx: Context, priority: int) -> AsyncIterator[Task]:
     after: Task | None = None
+    size = _FIRST_PAGE
     while True:
-        page = await ctx.tasks.scan("status", "todo", priority, after=after, limit=_PAGE)
+        page = await ctx.tasks.scan("status", "todo", priority, after=after, limit=size)
         for task in page:
             yield task
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
-        after = page[-1]
+        after, size = page[-1], _PAGE

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import random
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from attrs import field, frozen
+from attrs import field
 
-from masc_core import ADMIN, READER, WORKER, WRITE, Bound, CallerUse, Context, Title, tool
-from masc_core.agents import release
-from masc_core.errors import AgentNameRequired, BindingRequired, PathNotAllowed, StorageBusy
-from masc_core.identity import join
-from masc_core.records import UNFINISHED, Agent, Task
+from masc_core import ADMIN, READER, WORKER, WRITE, Bound, CallerUse, Context, Title, Verbatim, tool
+from masc_core.agents import release, unfinished_tasks
+from masc_core.errors import (
+    AgentNameRequired,
+    BindingRequired,
+    BudgetExceeded,
+    InvalidRoomSecret,
+    PathNotAllowed,
+    StorageBusy,
+)
+from masc_core.frozen import frozen
+from masc_core.identity import is_protected, join
+from masc_core.records import Agent, Task
 from masc_core.values import AgentType, Capabilities, agent_name
 from masc_plugin_core.board import ensure_work_may_start, transition
 from masc_plugin_core.errors import RoomPaused
@@ -21,7 +29,7 @@ from masc_plugin_core.tasks import masc_add_task
 
 __all__ = ["masc_init", "masc_join", "masc_leave", "masc_set_room", "masc_start"]
 
-RoomPath = Annotated[str, Bound(minLength=1, maxLength=500)]
+RoomPath = Annotated[str, Bound(minLength=1, maxLength=500), Verbatim()]
 
 
 @frozen
@@ -112,13 +120,22 @@ async def _member(
     )
 
 
+@frozen
+class Admitted(Membership):
+    """Result of masc_join; with a token where the room's secret was given."""
+
+    token: str | None = field(default=None, repr=False)
+    token_path: str | None = None
+    token_expires_at: str | None = None
+
+
 @tool(
     effect=WRITE,
     role=READER,
     idempotent=True,
     auto_join=False,
     caller=CallerUse.OPTIONAL,
-    errors=(AgentNameRequired,),
+    errors=(AgentNameRequired, InvalidRoomSecret),
 )
 async def masc_join(
     ctx: Context,
@@ -126,21 +143,27 @@ async def masc_join(
     nickname: bool = False,
     agent_type: AgentType | None = None,
     session_id: Annotated[str, Bound(pattern="^[0-9a-f]{8}$")] | None = None,
-    room_secret: Annotated[str, Bound(pattern="^[0-9a-f]{64}$")] | None = None,
+    room_secret: Annotated[str, Bound(pattern="^[0-9a-f]{64}$"), Verbatim()] | None = None,
     deliver: Literal["file", "result"] | None = None,
-) -> Membership:
+) -> Admitted:
     """Join the room; the result tells your name."""
     known = ctx.caller.known and ctx.caller.auth != "local"
     if not known and not nickname:
         raise AgentNameRequired(tool="masc_join")
     named = known and (ctx.caller.auth != "process" or not nickname)
     name = (ctx.caller.requested or ctx.caller.name) if named else "agent"
-    if nickname:
+    if nickname and ctx.caller.auth == "token":
+        ctx.warn("nickname_ignored", f"your token makes you {name}")
+    elif nickname:
         agent_type = agent_type or name.split("-")[0] or name
         name = await _nickname(ctx, name)
-    if room_secret is not None or deliver is not None:
-        ctx.warn("room_secret_ignored", "auth is off in this room, so room_secret and deliver have no effect")
-    return await _member(ctx, name, capabilities, agent_type, session_id)
+    member = await _member(ctx, name, capabilities, agent_type, session_id)
+    issued: dict[str, Any] = {}
+    for part in await ctx.ask("masc_joined", ctx=ctx, agent=member.agent, deliver=deliver):
+        issued.update(part)
+    if room_secret is not None and not issued and ctx.caller.auth != "token":
+        ctx.warn("room_secret_ignored", "auth is off in this room, so the room secret was ignored")
+    return Admitted(**{name: getattr(member, name) for name in Membership.__annotations__}, **issued)
 
 
 async def _nickname(ctx: Context, name: str) -> str:
@@ -154,7 +177,7 @@ async def _nickname(ctx: Context, name: str) -> str:
     for adjective, animal in pairs:
         suffix = f"-{adjective}-{animal}"
         candidate = name[: 64 - len(suffix)] + suffix
-        if (await ctx.agents.peek([candidate.lower()]))[0] is None:
+        if (await ctx.agents.peek([candidate.lower()]))[0] is None and not await is_protected(ctx, candidate):
             return agent_name("agent_name", candidate)
     adjective, animal = pairs[0]
     suffix = f"-{adjective}-{animal}-{random.randrange(16**4):04x}"
@@ -190,7 +213,7 @@ class Started:
     limit="task_ops",
     auto_join=False,
     room_argument="path",
-    errors=(BindingRequired, PathNotAllowed, StorageBusy),
+    errors=(BindingRequired, PathNotAllowed, StorageBusy, BudgetExceeded),
     examples=({"task_title": "Fix login"},),
 )
 async def masc_start(
@@ -220,10 +243,9 @@ async def _live_self(ctx: Context) -> str | None:
 
 async def _own_task(ctx: Context, title: str) -> Task:
     """The caller's unfinished task of that title, else a new one, claimed unless the room is paused."""
-    for status in UNFINISHED:
-        for held in await ctx.tasks.scan("assignee", ctx.agent.lower(), status):
-            if held.title == title:
-                return held
+    for held in await unfinished_tasks(ctx, ctx.agent):
+        if held.title == title:
+            return held
     added = (await masc_add_task(ctx, title)).task
     try:
         await ensure_work_may_start(ctx, added)

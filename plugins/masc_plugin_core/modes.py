@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from attrs import evolve, field, frozen
+from attrs import field
 
-from masc_core import READ, READER, WRITE, Bound, CallerUse, Context, tool
+from masc_core import ADMIN, READ, READER, WRITE, Bound, CallerUse, Context, Verbatim, tool
 from masc_core.errors import InvalidArgument, ModeFixed, NotInitialised, Unauthorized
+from masc_core.frozen import evolve, frozen
 from masc_core.modes import MODES, Active, Selection
+from masc_core.records import AGENT_MODES, AgentMode
 
 __all__ = ["masc_get_config", "masc_switch_mode"]
 
@@ -115,34 +117,65 @@ def _describe(ctx: Context, active: Active) -> Config:
 async def masc_switch_mode(
     ctx: Context,
     mode: ModeName,
-    categories: Annotated[list[str], Bound(maxItems=64)] | None = None,
-    scope: Literal["agent", "room"] = "room",
+    categories: Annotated[list[str], Bound(maxItems=64), Verbatim()] | None = None,
+    scope: Literal["agent", "room"] | None = None,
 ) -> Switched:
     """Choose which tool categories exist; custom takes categories."""
     selection = ctx.call.active.selection
     if selection.fixed:
         raise ModeFixed(mode=selection.mode, fixed_by=selection.source)
-    if scope == "agent":
+    if mode == "inherit" and categories:
+        raise InvalidArgument(field="categories", reason="conflict", expected="goes with mode custom, not inherit")
+    authenticated = ctx.caller.auth == "token"
+    if scope == "agent" and not authenticated:
         raise Unauthorized(reason="missing_token")
+    own = scope == "agent" or (scope is None and authenticated)
+    if not own:
+        ctx.ensure_role(ADMIN)
+    chosen = None
+    if mode != "inherit":
+        chosen = ctx.modes.check("custom" if categories else mode, categories or [], "agent" if own else "room")
+    previous, wanted, changed = await (_switch_own(ctx, chosen) if own else _switch_room(ctx, chosen))
+    config = _describe(ctx, ctx.modes.resolve(wanted))
+    return Switched(**{a: getattr(config, a) for a in Config.__annotations__}, previous_mode=previous, changed=changed)
+
+
+async def _switch_room(ctx: Context, chosen: Selection | None) -> tuple[str, Selection, bool]:
+    """Store the room's mode; the mode before, the one in force, and whether that is a change."""
     room = ctx.room
     if room is None:
         raise NotInitialised(path=str(ctx.base))
     before = ctx.modes.stored(room)
-    if mode == "inherit" and not categories:
-        wanted, stored = Selection("standard"), evolve(room, mode=None, mode_categories=None)
-    else:
-        if mode == "inherit":
-            raise InvalidArgument(field="categories", reason="conflict", expected="goes with mode custom, not inherit")
-        wanted = ctx.modes.check("custom" if categories else mode, categories or [], "room")
-        stored = evolve(room, mode=wanted.mode, mode_categories=list(wanted.categories) or None)
-    changed = stored != room
-    if changed:
+    stored = evolve(
+        room,
+        mode=chosen.mode if chosen else None,
+        mode_categories=list(chosen.categories) or None if chosen else None,
+    )
+    wanted = ctx.modes.stored(stored)
+    if stored != room:
         ctx.save_room(stored)
         ctx.event("mode_switched", room.id, old=before.mode, new=wanted.mode, categories=list(wanted.categories))
-    config = _describe(ctx, ctx.modes.resolve(wanted))
-    return Switched(
-        **{a: getattr(config, a) for a in Config.__annotations__}, previous_mode=before.mode, changed=changed
-    )
+    return before.mode, wanted, stored != room
+
+
+async def _switch_own(ctx: Context, chosen: Selection | None) -> tuple[str, Selection, bool]:
+    """As :func:`_switch_room`, for the agent whose token it is."""
+    agent = ctx.caller.by or ctx.agent
+    modes = ctx.collection(AGENT_MODES)
+    kept = await modes.find(agent.lower())
+    before = ctx.modes.stored(ctx.room, kept)
+    if chosen is None:
+        stored = None
+        if kept is not None:
+            modes.delete(kept)
+    else:
+        stored = evolve(kept or AgentMode(agent, ""), mode=chosen.mode, categories=list(chosen.categories) or None)
+        if stored != kept:
+            modes.put(stored)
+    wanted = ctx.modes.stored(ctx.room, stored)
+    if stored != kept:
+        ctx.event("mode_switched", agent, old=before.mode, new=wanted.mode, categories=list(wanted.categories))
+    return before.mode, wanted, stored != kept
 
 
 @tool(effect=READ, role=READER, needs_room=False, start_room=True)

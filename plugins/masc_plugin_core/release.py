@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import evolve
-
 from masc_core import Context, hookimpl
 from masc_core.agents import unfinished_tasks
 from masc_core.clock import parse_time, timestamp
+from masc_core.frozen import evolve
 from masc_core.records import Agent
 from masc_plugin_core.board import line
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field
 
 from masc_core import READ, READER, CallerUse, Context, tool
 from masc_core.agents import agents_with_status
-from masc_core.records import MESSAGES, Task
+from masc_core.frozen import frozen
+from masc_core.records import UNFINISHED, Task
+from masc_plugin_core.board import DAY_SECONDS
+from masc_plugin_core.endings import first_since, newest_since
 
 __all__ = ["masc_status"]
 
@@ -143,13 +146,15 @@ async def masc_status(ctx: Context) -> Status:
 
 async def _shown_tasks(ctx: Context, counts: dict[str, int]) -> tuple[list[Task], int]:
     shown: list[Task] = []
-    for status in ("in_progress", "claimed", "todo"):
-        if len(shown) < SHOWN:
+    for status in UNFINISHED:
+        if counts.get(status) and len(shown) < SHOWN:
             shown += await ctx.tasks.scan("status", status, limit=SHOWN - len(shown))
-    finished = await ctx.tasks.scan("finished", low=ctx.after(-86_400), limit=1000, reverse=True)
-    total = sum(counts.get(s, 0) for s in ("in_progress", "claimed", "todo")) + len(finished)
-    shown += finished[: SHOWN - len(shown)]
-    return shown, total - len(shown)
+    since = ctx.after(-DAY_SECONDS)
+    _, ended = await first_since(ctx, since)
+    total = sum(counts.get(s, 0) for s in UNFINISHED) + ended
+    if ended and len(shown) < SHOWN:
+        shown += await newest_since(ctx, since, SHOWN - len(shown))
+    return shown, max(0, total - len(shown))
 
 
 def _locks(part: Any) -> LockSummary:
@@ -162,6 +167,6 @@ async def _unread(ctx: Context) -> Unread:
     name = ctx.caller.name.lower()
     presence = (await ctx.presence.peek([name]))[0]
     read = presence.read_seq if presence else 0
-    mentions = len(await ctx.log(MESSAGES).scan("mentions", name, after=read, limit=1000))
+    mentions = await ctx.messages.count_after("mentions", name, read)
     portal = sum(int(p.get("portal_tasks", 0)) for p in await ctx.ask("masc_unread", ctx=ctx, agent=ctx.caller.name))
     return Unread(mentions, portal)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from attrs import evolve, field, frozen
-
 from masc_core import READ, READER, WORKER, WRITE, AgentName, Bound, CallerUse, Context, Parsed, TaskId, Title, tool
-from masc_core.agents import find_agent
-from masc_core.errors import AgentNotFound
-from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, Task, TaskNotFound
-from masc_core.store.collections import View
+from masc_core.agents import find_agent, unfinished_tasks
+from masc_core.errors import AgentNotFound, BudgetExceeded
+from masc_core.frozen import evolve, frozen
+from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, Task, TaskNotFound, TaskStatus, TaskSummary, held_by
 from masc_core.values import (
     Capabilities,
     Capability,
@@ -19,6 +18,7 @@ from masc_core.values import (
     Limit,
     Offset,
     Priority,
+    Verbatim,
     VersionNumber,
     file_path,
 )
@@ -26,6 +26,7 @@ from masc_core.values import (
     task_id as parse_task_id,
 )
 from masc_plugin_core.board import (
+    DAY_SECONDS,
     Action,
     Skipped,
     choose_next,
@@ -34,6 +35,7 @@ from masc_plugin_core.board import (
     transition,
     unblocked_by,
 )
+from masc_plugin_core.endings import ENDINGS, ended_since
 from masc_plugin_core.errors import (
     RoomPaused,
     TaskAlreadyClaimed,
@@ -47,7 +49,6 @@ from masc_plugin_core.errors import (
 
 __all__ = [
     "masc_add_task",
-    "masc_archive_view",
     "masc_claim",
     "masc_claim_next",
     "masc_done",
@@ -65,10 +66,15 @@ def _task_ids(field_name: str, value: list[str]) -> list[str]:
     return list(dict.fromkeys(parse_task_id(f"{field_name}.{i}", item) for i, item in enumerate(value)))
 
 
-Paths = Annotated[list[str], Parsed(_paths)]
-Dependencies = Annotated[list[str], Bound(maxItems=50), Parsed(_task_ids)]
-TaskIds = Annotated[list[str], Parsed(_task_ids)]
+Paths = Annotated[list[str], Parsed(_paths), Verbatim()]
+Dependencies = Annotated[list[str], Bound(maxItems=50), Parsed(_task_ids), Verbatim()]
+TaskIds = Annotated[list[str], Parsed(_task_ids), Verbatim()]
 Status = Literal["recent", "open", "all", "todo", "claimed", "in_progress", "done", "cancelled"]
+_GROUPS: Mapping[str, tuple[TaskStatus, ...]] = {
+    "all": (*UNFINISHED, *FINISHED),
+    "open": UNFINISHED,
+    "recent": UNFINISHED,
+}
 
 
 @frozen
@@ -134,7 +140,7 @@ async def _ensure_exists(ctx: Context, task_id: str) -> None:
 class Listed:
     """Result of masc_tasks; tasks without their log."""
 
-    tasks: list[Task]
+    tasks: list[TaskSummary]
     count: int
     total: int
     more: bool
@@ -145,28 +151,45 @@ async def masc_tasks(
     ctx: Context, status: Status = "recent", assignee: AgentName | None = None, limit: Limit = 50, offset: Offset = 0
 ) -> Listed:
     """List tasks by priority."""
-    statuses = {"all": (*UNFINISHED, *FINISHED), "open": UNFINISHED, "recent": UNFINISHED}.get(status, (status,))
-    recent = status == "recent"
+    statuses = _GROUPS.get(status, (status,))
+    wanted = offset + limit
     if assignee is not None:
-        found = [t for s in statuses for t in await ctx.tasks.scan("assignee", assignee.lower(), s)]
-        if recent:
-            found += [t for t in await _recently_finished(ctx) if (t.assignee or "").lower() == assignee.lower()]
-        total = len(found)
+        found, total = await _assigned(ctx, assignee, statuses, wanted)
     else:
-        found = [t for s in statuses for t in await ctx.tasks.scan("status", s, limit=offset + limit)]
         counts = await ctx.tasks.count("status")
+        found = [t for s in statuses if counts.get(s) for t in await ctx.tasks.scan("status", s, limit=wanted)]
         total = sum(counts.get(s, 0) for s in statuses)
-        if recent:
-            finished = await _recently_finished(ctx)
-            found += finished
-            total += len(finished)
+    if status == "recent":
+        since = ctx.after(-DAY_SECONDS)
+        if assignee is None:
+            finished, ended = await ended_since(ctx, since, wanted)
+        else:
+            finished = await _ended_of(ctx, assignee, since)
+            ended = len(finished)
+        found += finished
+        total += ended
     found.sort(key=lambda t: (t.priority, t.created_at, t.id))
-    page = [evolve(t, log=[]) for t in found[offset : offset + limit]]
+    # What the result declares decides what is shown, so these need no copy without their log.
+    page: list[TaskSummary] = [*found[offset:wanted]]
     return Listed(page, len(page), total, offset + len(page) < total)
 
 
-async def _recently_finished(ctx: Context) -> list[Task]:
-    return await ctx.tasks.scan("finished", low=ctx.after(-86_400))
+async def _assigned(ctx: Context, name: str, statuses: Sequence[str], wanted: int) -> tuple[list[Task], int]:
+    """The first ``wanted`` tasks of an agent in each of those statuses, and how many there are."""
+    held = [t for t in await unfinished_tasks(ctx, name) if t.status in statuses]
+    found, total = held, len(held)
+    for status in FINISHED:
+        if status in statuses:
+            group = held_by(name, status)
+            found += await ctx.tasks.scan("assignee", group, limit=wanted)
+            total += (await ctx.tasks.count("assignee", group)).get(group, 0)
+    return found, total
+
+
+async def _ended_of(ctx: Context, name: str, since: str) -> list[Task]:
+    """An agent's tasks that ended at or after ``since``."""
+    endings = await ctx.log(ENDINGS).scan("by", name.lower(), low=since)
+    return [task for task in await ctx.tasks.peek([ending.task_id for ending in endings]) if task is not None]
 
 
 @frozen
@@ -182,7 +205,16 @@ class Claimed:
     role=WORKER,
     limit="task_ops",
     idempotent=True,
-    errors=(TaskNotFound, TaskAlreadyClaimed, TaskReserved, TaskBlocked, TaskInvalidState, VersionConflict, RoomPaused),
+    errors=(
+        TaskNotFound,
+        TaskAlreadyClaimed,
+        TaskReserved,
+        TaskBlocked,
+        TaskInvalidState,
+        VersionConflict,
+        RoomPaused,
+        BudgetExceeded,
+    ),
     examples=({"task_id": "task-001"},),
 )
 async def masc_claim(ctx: Context, task_id: TaskId, expected_version: VersionNumber | None = None) -> Claimed:
@@ -200,7 +232,7 @@ class Next:
     task: Task | None = None
 
 
-@tool(effect=WRITE, role=WORKER, limit="task_ops", errors=(RoomPaused,))
+@tool(effect=WRITE, role=WORKER, limit="task_ops", errors=(RoomPaused, BudgetExceeded))
 async def masc_claim_next(
     ctx: Context, exclude_task_ids: TaskIds | None = None, capability: Capability | None = None
 ) -> Next:
@@ -234,6 +266,7 @@ _ROW_ERRORS = (
     TaskInvalidState,
     VersionConflict,
     RoomPaused,
+    BudgetExceeded,
 )
 
 
@@ -325,47 +358,3 @@ async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority
     stored = ctx.tasks.put(evolve(task, priority=priority, updated_at=ctx.now))
     ctx.event("task_priority", task_id, old=task.priority, new=priority)
     return Reprioritised(stored, task.priority, priority, changed=True)
-
-
-@frozen
-class ArchivedTask:
-    """One line of the archive."""
-
-    id: str
-    title: str
-    status: str
-    archived_at: str
-    assignee: str | None = None
-
-
-@frozen
-class ArchiveView:
-    """Result of masc_archive_view."""
-
-    tasks: list[ArchivedTask] = field(factory=list)
-    count: int = 0
-    total: int = 0
-
-
-@tool(effect=READ, role=READER)
-async def masc_archive_view(
-    ctx: Context, limit: Limit = 20, query: Annotated[str, Bound(minLength=1, maxLength=200)] | None = None
-) -> ArchiveView:
-    """List or search archived tasks, newest first."""
-    archive = View(ARCHIVE, ctx.tx)
-    if query is None:
-        records = await archive.scan("kind", "task", limit=limit, reverse=True)
-        total = (await archive.count("kind")).get("task", 0)
-    else:
-        wanted = query.casefold()
-        records = [
-            r
-            for r in await archive.scan("kind", "task", reverse=True)
-            if any(wanted in str(r.record.get(k, "")).casefold() for k in ("id", "title", "description", "notes"))
-        ]
-        total = len(records)
-    shown = [
-        ArchivedTask(r.id, r.record["title"], r.record["status"], r.archived_at, r.record.get("assignee"))
-        for r in records[:limit]
-    ]
-    return ArchiveView(shown, len(shown), total)

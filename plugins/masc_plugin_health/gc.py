@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from masc_core.agents import unfinished_tasks
 from masc_core.context import Context
 from masc_core.convert import unstructure
+from masc_core.frozen import frozen
 from masc_core.records import ARCHIVE, Agent, Archived
 from masc_core.tools import ADMIN, DESTRUCTIVE, CallerUse, tool
 from masc_core.values import Bound
@@ -74,10 +75,10 @@ async def masc_gc(ctx: Context, days: Days = 7, dry_run: bool = False) -> Collec
         return await work.ask("masc_gc", ctx=work, before=before, dry_run=dry_run)
 
     total = _Sum()
-    while total.add(await ctx.transact(part)) and not dry_run:
+    while total.add(await ctx.transact(part, concludes=True)) and not dry_run:
         pass
     if not dry_run and (zombies or total.archived or total.locks_removed):
-        await ctx.transact(_record_run(days, total))
+        await ctx.transact(_record_run(days, total), concludes=True)
     return Collected(
         dry_run, days, zombies, dict(sorted(total.archived.items())), total.locks_removed, total.tasks[:SHOWN_TASKS]
     )

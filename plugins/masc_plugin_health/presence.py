@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from attrs import evolve, frozen
-
 from masc_core.agents import agent_status, agents_with_status, find_agent
 from masc_core.context import Context
 from masc_core.errors import AgentNotFound
+from masc_core.frozen import evolve, frozen
 from masc_core.records import Agent, AgentStatus, Presence
 from masc_core.tools import READ, READER, WRITE, CallerUse, tool
 from masc_core.values import Bound, Limit, Offset
@@ -74,7 +73,7 @@ async def masc_heartbeat(ctx: Context, silent_for: Silence = 0) -> Beat:
     """Show you are alive; silent_for announces quiet seconds ahead."""
     agent = await find_agent(ctx, ctx.agent)
     if agent.left_at:
-        raise AgentNotFound(agent=agent.name)
+        raise AgentNotFound(agent=agent.name, candidates=[])
     before = await ctx.presence.find(agent.name.lower()) or Presence(agent.name, ctx.now)
     alive_until = ctx.after(silent_for) if silent_for else None
     presence = evolve(before, last_seen=ctx.now, alive_until=alive_until)
@@ -90,9 +89,9 @@ async def masc_heartbeat(ctx: Context, silent_for: Silence = 0) -> Beat:
 
 
 async def _unread(ctx: Context, agent: Agent, presence: Presence) -> Unread:
-    mentioning = await ctx.messages.scan("mentions", agent.name.lower(), after=presence.read_seq)
+    mentioning = await ctx.messages.count_after("mentions", agent.name.lower(), presence.read_seq)
     waiting = await ctx.ask("masc_unread", ctx=ctx, agent=agent.name)
-    return Unread(len(mentioning), sum(int(part.get("portal_tasks", 0)) for part in waiting))
+    return Unread(mentioning, sum(int(part.get("portal_tasks", 0)) for part in waiting))
 
 
 @tool(effect=READ, role=READER)

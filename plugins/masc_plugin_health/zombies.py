@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from masc_core.agents import Released, agents_with_status, clean_zombie
 from masc_core.context import Context
+from masc_core.frozen import frozen
 from masc_core.records import Agent, Presence
 from masc_core.tools import DESTRUCTIVE, WORKER, CallerUse, tool
 
@@ -54,7 +53,7 @@ async def _clean(ctx: Context, name: str) -> Cleaned | None:
     async def change(work: Context) -> tuple[Agent, Presence, Released] | None:
         return await clean_zombie(work, name)
 
-    if (done := await ctx.transact(change)) is None:
+    if (done := await ctx.transact(change, concludes=True)) is None:
         return None
     agent, presence, released = done
     return Cleaned(

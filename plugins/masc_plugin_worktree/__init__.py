@@ -14,7 +14,7 @@ from masc_core.hookspecs import hookimpl
 from masc_core.records import Agent
 from masc_core.store.collections import Collection, Log
 from masc_core.tools import DESTRUCTIVE, READ, READER, WORKER, WRITE, tool
-from masc_core.values import Bound, TaskId
+from masc_core.values import Bound, TaskId, Verbatim
 from masc_plugin_worktree.create import Created, create
 from masc_plugin_worktree.errors import (
     BranchNotFound,
@@ -31,7 +31,7 @@ from masc_plugin_worktree.remove import Removed, remove
 
 __all__: list[str] = []
 
-BranchName = Annotated[str, Bound(minLength=1, maxLength=200)]
+BranchName = Annotated[str, Bound(minLength=1, maxLength=200), Verbatim()]
 
 
 @tool(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-from attrs import evolve, frozen
-
 from masc_core.context import Context
-from masc_core.errors import InvalidAgentName, InvalidTaskId
+from masc_core.errors import InvalidArgument
+from masc_core.frozen import evolve, frozen
 from masc_core.records import TaskWorktree
 from masc_core.values import agent_name
 from masc_plugin_worktree.errors import BranchNotFound, GitFailed, WorktreeConflict
@@ -32,12 +31,15 @@ class Created:
 
 
 def check_names(agent: str, task_id: str) -> None:
-    """Refuse names that a directory, a branch or a command line could take for something else."""
+    """Refuse names that are good elsewhere but not here: git takes no branch that begins with ``-``, and whoever types
+    the name of one after a git command would give it an option."""
     agent_name("agent_name", agent)
     if agent.startswith("-"):
-        raise InvalidAgentName(field="agent_name", value=agent, reason="characters")
+        expected = f"git takes no branch {branch_of(agent, task_id)}; join under a name that does not begin with -"
+        raise InvalidArgument(field="agent_name", reason="leading_dash", expected=expected)
     if task_id.startswith("-"):
-        raise InvalidTaskId(field="task_id", value=task_id)
+        expected = f"{task_id} reads like an option of git; use an id that does not begin with -"
+        raise InvalidArgument(field="task_id", reason="leading_dash", expected=expected)
 
 
 def branch_of(agent: str, task_id: str) -> str:
@@ -59,7 +61,7 @@ async def create(ctx: Context, task_id: str, base_branch: str | None) -> Created
         await lease.renew()
         making = _Making(ctx, repository, task_id, branch, await ctx.transact(_records), await repository.checkouts())
         record, created, reused = await making.run(base_branch)
-        await ctx.transact(lambda work: _remember(work, record, created))
+        await ctx.transact(lambda work: _remember(work, record, created), concludes=True)
     return Created(record.path, record.branch, record.base, record.base_commit, created, reused, fetched)
 
 

@@ -11,9 +11,8 @@ import signal
 import sys
 from collections.abc import Container, Mapping
 
-from attrs import frozen
-
 from masc_core.clock import Clock
+from masc_core.frozen import frozen
 from masc_plugin_worktree.errors import GitFailed
 
 __all__ = ["TIMEOUT_SECONDS", "Git", "Output", "git_environment", "shown"]

@@ -8,10 +8,9 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from attrs import frozen
-
 from masc_core.context import Context
 from masc_core.errors import StorageBusy
+from masc_core.frozen import frozen
 from masc_core.store.driver import Acquire, Release, Renew
 from masc_core.store.transaction import Transaction
 

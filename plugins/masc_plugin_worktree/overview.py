@@ -6,9 +6,10 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from attrs import evolve, field, frozen
+from attrs import field
 
 from masc_core.context import Context
+from masc_core.frozen import evolve, frozen
 from masc_plugin_worktree.errors import GitFailed
 from masc_plugin_worktree.git import shown
 from masc_plugin_worktree.records import WORKTREES, Worktree

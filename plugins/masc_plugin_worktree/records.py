@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import frozen
-
+from masc_core.frozen import frozen
 from masc_core.store.collections import Collection, index
 from masc_core.store.driver import IndexEntry
 

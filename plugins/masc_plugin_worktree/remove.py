@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
 from masc_core.context import Context
+from masc_core.frozen import evolve, frozen
 from masc_plugin_worktree.create import check_names
 from masc_plugin_worktree.errors import BranchUnmerged, GitFailed, WorktreeDirty, WorktreeNotFound
 from masc_plugin_worktree.lease import exclusive
@@ -41,7 +40,7 @@ async def remove(ctx: Context, task_id: str, force: bool) -> Removed:
         if record is None:
             raise WorktreeNotFound(agent=ctx.agent, task_id=task_id)
         result = await _Removing(repository, record, await repository.checkouts()).run(force)
-        await ctx.transact(lambda work: _forget(work, key, result))
+        await ctx.transact(lambda work: _forget(work, key, result), concludes=True)
     return result
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from masc_core.context import Context
 from masc_core.errors import InvalidArgument
+from masc_core.frozen import frozen
 from masc_plugin_worktree.errors import GitFailed, NotAGitRepository
 from masc_plugin_worktree.git import Git, Output, failure, shown
 

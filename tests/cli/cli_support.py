@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from attrs import frozen
+
+from masc_core.frozen import frozen
 
 MASC = [sys.executable, "-m", "masc_core"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MASC_") and name != "ME_ROOT"}

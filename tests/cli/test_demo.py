@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def test_the_demo_keeps_its_promises_and_leaves_nothing(tmp_path: Path) -> None:
     ran = masc(tmp_path, "demo", env={"TMPDIR": str(tmp_path)})
     assert ran.status == 0, ran.out + ran.err
     assert ran.err == ""
-    assert "15 of 15 promises kept" in ran.out
+    assert re.search(r"^(\d\d) of \1 promises kept$", ran.out, re.MULTILINE)
     assert "BROKEN" not in ran.out
     assert "\x1b" not in ran.out
     assert list(tmp_path.iterdir()) == []

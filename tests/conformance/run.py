@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from masc_core.testing.limits import lift_limits
+
 SUITE = "@modelcontextprotocol/conformance"
 SUITE_VERSION = "0.2.0-alpha.12"
 NODE_MAJOR = "22"
@@ -120,6 +122,7 @@ def _installed(suite: Path) -> str | None:
 def _serving(command: list[str]) -> Iterator[str]:
     """A running server; gives the first URL it printed."""
     with tempfile.TemporaryDirectory() as room:
+        lift_limits(Path(room))
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))}
         both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         server = subprocess.Popen(command, **both, text=True, cwd=room, env=env)  # type: ignore[call-overload]

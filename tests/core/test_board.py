@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_fixtures import every_store
 from support_core import admin, call
 
 from masc_core.clock import SystemClock
+from masc_core.identity import Client
 from masc_core.kernel import Kernel, local_client
 from masc_core.pause import pause_room
 from masc_core.plugins import load
@@ -24,6 +26,7 @@ HOUR = 3600
 WORKER = Path(__file__).with_name("claim_worker.py")
 
 
+@every_store
 async def test_join_add_claim_done_in_turn_work_on_an_empty_room(masc: MascApp) -> None:
     """Acceptance 1."""
     assert (await masc.call("masc_join", "claude"))["agent"] == "claude"
@@ -56,6 +59,7 @@ async def test_equal_urgency_goes_by_age_then_by_id(masc: MascApp, clock: Manual
     assert got == ["A", "B", "C"]
 
 
+@every_store
 async def test_claim_next_passes_over_what_the_caller_cannot_take_and_counts_it(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await masc.call("masc_join", "claude", capabilities=["Python"])
@@ -72,6 +76,7 @@ async def test_claim_next_passes_over_what_the_caller_cannot_take_and_counts_it(
     assert "task" not in nothing
 
 
+@every_store
 async def test_claim_next_reads_beyond_a_page_of_tasks_it_cannot_take(masc: MascApp) -> None:
     for n in range(55):
         await masc.call("masc_add_task", title=f"rust {n}", capabilities=["rust"])
@@ -81,6 +86,7 @@ async def test_claim_next_reads_beyond_a_page_of_tasks_it_cannot_take(masc: Masc
     assert result["skipped"]["capability"] == 55
 
 
+@every_store
 async def test_a_claimed_task_is_refused_to_others_and_repeated_for_its_owner(masc: MascApp) -> None:
     """Acceptance 4."""
     await masc.call("masc_add_task", title="T")
@@ -93,6 +99,7 @@ async def test_a_claimed_task_is_refused_to_others_and_repeated_for_its_owner(ma
     assert again["task"]["version"] == first["task"]["version"]
 
 
+@every_store
 async def test_another_version_than_expected_is_a_conflict_without_change(masc: MascApp) -> None:
     """Acceptance 5."""
     await masc.call("masc_add_task", title="T")
@@ -111,7 +118,7 @@ async def test_a_paused_room_refuses_new_work_and_lets_work_end(masc: MascApp) -
     for title in ("A", "B", "C"):
         await masc.call("masc_add_task", title=title)
     await masc.call("masc_claim", "claude", task_id="task-001")
-    await pause_room(masc.kernel.start_room, "human:root", "release day")
+    await pause_room(masc.kernel, Client("local", "local", person="human:root"), "release day")
     for tool, arguments in (
         ("masc_claim", {"task_id": "task-002"}),
         ("masc_claim_next", {}),
@@ -190,6 +197,22 @@ async def test_priority_changes_only_on_unfinished_tasks(masc: MascApp) -> None:
     assert error["code"] == "task_invalid_state"
 
 
+async def test_listed_tasks_are_whole_but_for_their_log(masc: MascApp) -> None:
+    await masc.call("masc_add_task", title="T", files=["a"])
+    await masc.call("masc_claim", "claude", task_id="task-001")
+    released = {"task_id": "task-001", "action": "release", "reason": "stuck"}
+    whole = (await masc.call("masc_transition", "claude", **released))["task"]
+    assert whole.pop("log")
+    outcome = await masc.outcome("masc_tasks")
+    assert outcome.structured["tasks"] == [whole]
+    assert "log=" not in outcome.text
+    assert (
+        "log" not in masc.kernel.registry.contracts["masc_tasks"].output["properties"]["tasks"]["items"]["properties"]
+    )
+    again = await masc.call("masc_claim", "claude", task_id="task-001")
+    assert "stuck" in again["task"]["log"][-1]["text"]
+
+
 async def test_tasks_are_listed_by_priority_in_pages(masc: MascApp) -> None:
     for priority in (5, 1, 3):
         await masc.call("masc_add_task", title=f"p{priority}", priority=priority)
@@ -211,6 +234,7 @@ async def test_recent_leaves_out_what_ended_a_day_ago(masc: MascApp, clock: Manu
     assert (await masc.call("masc_tasks", status="done", assignee="claude"))["total"] == 1
 
 
+@every_store
 async def test_archived_tasks_are_found_newest_first_and_their_ids_stay_used(masc: MascApp, clock: ManualClock) -> None:
     assert (await masc.call("masc_archive_view")).get("error", {}).get("code") == "not_initialised"
     for title in ("Fix login", "Write ÄPFEL"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve
 from support_core import DEAD, call, session, stdio
 
+from masc_core.frozen import evolve
 from masc_core.identity import process_binding
 from masc_core.records import ROOM_ID, ROOMS
 from masc_core.store.collections import View

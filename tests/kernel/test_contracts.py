@@ -26,6 +26,26 @@ async def test_a_misspelt_argument_names_the_nearest(masc: MascApp) -> None:
     assert "agent_name" in (await masc.error("masc_claim", "claude", agentname="x"))["details"]["expected"]
 
 
+async def test_of_equally_near_names_the_first_is_named(masc: MascApp) -> None:
+    """agent_name and agent_type are equally like agnet; the caller is what was meant."""
+    details = (await masc.error("masc_join", agnet="claude"))["details"]
+    assert details["expected"] == "masc_join does not know it; it knows agent_name"
+    details = (await masc.error("masc_join", agent_tipe="claude"))["details"]
+    assert details["expected"] == "masc_join does not know it; it knows agent_type"
+
+
+async def test_where_the_caller_is_known_its_argument_is_not_recommended(masc: MascApp) -> None:
+    known = masc.client("claude")
+    near = (await masc.outcome("masc_claim", known, agnet="x")).structured["error"]
+    assert near["details"]["expected"].endswith("it knows agent_name, which is best left out: the caller is known here")
+    far = (await masc.outcome("masc_claim", known, qqq="x")).structured["error"]
+    assert far["details"]["expected"] == "masc_claim does not know it; it knows task_id, expected_version"
+    unknown = await masc.error("masc_claim", "claude", qqq="x")
+    assert (
+        unknown["details"]["expected"] == "masc_claim does not know it; it knows agent_name, task_id, expected_version"
+    )
+
+
 @pytest.mark.parametrize("value", [True, 3.0, "3", [], {}, float("nan")])
 async def test_integers_are_json_integers(masc: MascApp, value: object) -> None:
     error = await masc.error("masc_add_task", title="T", priority=value)
@@ -45,6 +65,16 @@ async def test_null_counts_as_absent(masc: MascApp) -> None:
         ("masc_add_task", {"title": "x" * 500}, True),
         ("masc_add_task", {"title": "x" * 501}, False),
         ("masc_add_task", {"title": "😀" * 500}, True),
+        ("masc_add_task", {"title": " \u3000" + "x" * 500 + "\xa0 "}, True),
+        ("masc_add_task", {"title": " " + "x" * 501}, False),
+        ("masc_add_task", {"title": " " * 600}, False),
+        ("masc_add_task", {"title": "x" * 499 + "\n"}, False),
+        ("masc_start", {"agent_name": "a", "task_title": " " + "x" * 500}, True),
+        ("masc_join", {"agent_name": "a", "agent_type": " " + "x" * 64}, True),
+        ("masc_claim_next", {"agent_name": "a", "capability": "x" * 64 + " "}, True),
+        ("masc_add_task", {"title": "T", "capabilities": [" " + "c" * 64]}, True),
+        ("masc_add_task", {"title": "T", "capabilities": [" " + "c" * 65]}, False),
+        ("masc_add_task", {"title": "T", "capabilities": [" "]}, False),
         ("masc_add_task", {"title": "T", "description": "x" * 20_000}, True),
         ("masc_add_task", {"title": "T", "description": "x" * 20_001}, False),
         ("masc_add_task", {"title": "T", "description": "a\0"}, False),
@@ -85,6 +115,14 @@ async def test_the_rule_of_a_value_gives_its_own_error(masc: MascApp) -> None:
     assert (await masc.error("masc_claim", "a b", task_id="t"))["code"] == "invalid_agent_name"
     error = await masc.error("masc_add_task", title="T", files=["ok", "../x"])
     assert (error["code"], error["details"]["field"]) == ("invalid_file_path", "files.1")
+
+
+async def test_surrounding_blanks_are_not_counted_and_not_kept(masc: MascApp) -> None:
+    assert (await masc.call("masc_add_task", title=" " + "x" * 500 + " "))["task"]["title"] == "x" * 500
+    error = await masc.error("masc_add_task", title=" \u2003 ")
+    assert (error["details"]["field"], error["details"]["reason"]) == ("title", "blank")
+    error = await masc.error("masc_add_task", title=" " + "x" * 501)
+    assert (error["details"]["field"], error["details"]["reason"]) == ("title", "maxLength")
 
 
 async def test_capabilities_lose_blanks_and_duplicates(masc: MascApp) -> None:

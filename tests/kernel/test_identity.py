@@ -70,3 +70,21 @@ def test_bindings_end_with_their_process_or_session() -> None:
     assert bindings.ended(session)
     bindings.sessions.add(session)
     assert not bindings.ended(session)
+
+
+async def test_who_calls_is_asked_for_by_the_tools_own_parameter(masc: MascApp) -> None:
+    """A name given under another parameter is what the answer is about."""
+    error = await masc.error("masc_vote_create", topic="t", options=["a", "b"])
+    assert (error["code"], error["details"]) == ("agent_name_required", {"tool": "masc_vote_create"})
+    assert "pass proposer," in error["message"]
+    assert "pass agent_name," in (await masc.error("masc_claim", task_id="task-001"))["message"]
+    for tool, given, known in (
+        ("masc_vote_create", {"agent_name": "x", "topic": "t", "options": ["a", "b"]}, "proposer"),
+        ("masc_vote_cast", {"proposer": "x", "vote_id": "vote-001", "choice": "a"}, "agent_name"),
+    ):
+        outcome = await masc.outcome(tool, **given)
+        assert outcome.error is not None and outcome.error.code == "invalid_argument", outcome.text
+        assert outcome.error.details["reason"] == "unknown" and known in outcome.text
+    assert (await masc.outcome("masc_claim", agnet_name=None, task_id="x")).structured["error"]["code"] == (
+        "agent_name_required"
+    )

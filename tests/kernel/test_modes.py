@@ -33,13 +33,23 @@ async def test_the_default_is_standard_and_a_stored_mode_goes_before(masc: MascA
 
 @pytest.mark.parametrize("mode", sorted(COUNTS))
 async def test_each_mode_lists_its_tools_and_config_counts_them(masc: MascApp, mode: str) -> None:
-    """Acceptance 1 of modes.md, for the four categories of now."""
+    """Acceptance 1 of modes.md, for the modes whose categories are all there."""
     await call(masc, "masc_switch_mode", mode=mode)
     listed = await masc.kernel.list_tools(CLIENT)
     config = await call(masc, "masc_get_config")
     assert config["enabled_tool_count"] == len(listed)
     if {"core", "comm", "worktree", "health"} <= set(masc.kernel.registry.categories):
         assert len(listed) == COUNTS[mode]
+
+
+@pytest.mark.parametrize(("mode", "listed"), [("standard", False), ("solo", False), ("parallel", True), ("full", True)])
+async def test_portals_are_for_larger_teams(masc: MascApp, mode: str, listed: bool) -> None:
+    await call(masc, "masc_switch_mode", mode=mode)
+    names = [tool["name"] for tool in await masc.kernel.list_tools(CLIENT) if tool["name"].startswith("masc_portal_")]
+    order = ["masc_portal_open", "masc_portal_send", "masc_portal_close", "masc_portal_status"]
+    assert names == (order if listed else [])
+    categories = (await masc.kernel.active(CLIENT)).categories
+    assert not listed or categories[:5] == ("core", "comm", "portal", "worktree", "health")
 
 
 async def test_the_call_that_helps_helps(masc: MascApp) -> None:
@@ -51,6 +61,32 @@ async def test_the_call_that_helps_helps(masc: MascApp) -> None:
     await call(masc, enable["tool"], **enable["arguments"])
     assert "error" not in await call(masc, "masc_who")
     assert (await masc.kernel.active(CLIENT)).categories == ("core", "comm", "health")
+
+
+async def test_a_vote_outside_the_mode_succeeds_after_the_call_that_helps(masc: MascApp) -> None:
+    """Acceptance 3 of modes.md."""
+    vote: dict[str, Any] = {"proposer": "claude", "topic": "Which?", "options": ["a", "b"]}
+    error = (await call(masc, "masc_vote_create", **vote))["error"]
+    assert (error["code"], error["details"]["category"]) == ("tool_not_enabled", "voting")
+    enable = error["details"]["enable"]
+    await call(masc, enable["tool"], **enable["arguments"])
+    assert (await call(masc, "masc_vote_create", **vote))["vote"]["id"] == "vote-001"
+
+
+async def test_parallel_has_discovery_and_voting_where_the_order_says(masc: MascApp) -> None:
+    await call(masc, "masc_switch_mode", mode="parallel")
+    assert {"comm", "discovery", "voting"} <= set((await masc.kernel.active(CLIENT)).categories)
+    names = [tool["name"] for tool in await masc.kernel.list_tools(CLIENT)]
+    first = names.index("masc_register_capabilities")
+    assert names[first - 1] == "masc_agents"
+    assert names[first : first + 6] == [
+        "masc_register_capabilities",
+        "masc_find_by_capability",
+        "masc_vote_create",
+        "masc_vote_cast",
+        "masc_vote_status",
+        "masc_votes",
+    ]
 
 
 async def test_custom_always_has_core_and_unknown_names_store_nothing(masc: MascApp) -> None:

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from attrs import field, frozen
+from attrs import field
 
+import masc_core
 from masc_core import READ, READER, WORKER, WRITE, Collection, Context, Refused, Title, error, hookimpl, index, tool
 from masc_core.errors import StartError
+from masc_core.frozen import frozen
 from masc_core.plugins import Registry, load
 from masc_core.testing.app import masc_app
 
@@ -123,6 +125,31 @@ async def strange_tool(ctx: Context, value: complex) -> Noted:
     raise NotImplementedError
 
 
+async def vague_tool(ctx: Context, value) -> Noted:  # type: ignore[no-untyped-def]
+    """Does not say what it takes."""
+    raise NotImplementedError
+
+
+async def silent_result(ctx: Context):  # type: ignore[no-untyped-def]
+    """Does not say what it gives."""
+    raise NotImplementedError
+
+
+async def lost_result(ctx: Context) -> Nowhere:  # type: ignore[name-defined]  # noqa: F821
+    """Gives what nobody defines."""
+    raise NotImplementedError
+
+
+@frozen
+class Strange:
+    value: complex
+
+
+async def strange_result(ctx: Context) -> Strange:
+    """Gives what JSON cannot say."""
+    raise NotImplementedError
+
+
 async def effectless(ctx: Context) -> Noted:
     """Has no effect."""
     raise NotImplementedError
@@ -145,6 +172,9 @@ declare: Any = tool
         (tool(effect=READ, role=READER)(silent_tool), ["silent_tool", "notes", "description"]),
         (declare(effect=READ, role=READER)(blocking_tool), ["blocking_tool", "notes", "async"]),
         (tool(effect=READ, role=READER)(strange_tool), ["strange_tool", "notes", "complex"]),
+        (declare(effect=READ, role=READER)(vague_tool), ["vague_tool", "notes", "value"]),
+        (declare(effect=READ, role=READER)(silent_result), ["silent_result", "notes", "return"]),
+        (tool(effect=READ, role=READER)(lost_result), ["lost_result", "notes", "Nowhere"]),
         (tool(effect=READ, role=READER)(Shouting), ["Shouting", "notes", "malformed"]),
     ],
 )
@@ -153,6 +183,18 @@ def test_a_faulty_tool_stops_the_start_and_is_named_with_its_plugin(function: An
     with pytest.raises(StartError) as refused:
         load(extra=[("notes", with_tools(function))])
     assert all(word in str(refused.value) for word in words)
+
+
+def test_a_result_that_has_no_schema_names_tool_and_plugin_when_the_schema_is_wanted() -> None:
+    registry = load(extra=[("notes", with_tools(tool(effect=READ, role=READER)(strange_result)))])
+    with pytest.raises(StartError, match=r"notes.*strange_result.*complex"):
+        registry.contracts["strange_result"].output  # noqa: B018
+
+
+def test_a_plugin_knows_the_distribution_that_brought_it() -> None:
+    registry = load(extra=[("notes", NotesPlugin())])
+    assert {p.name: p.distribution for p in registry.plugins}.items() >= {"core": "masc", "notes": "-"}.items()
+    assert {p.name: p.version for p in registry.plugins}["core"] == masc_core.__version__
 
 
 @pytest.mark.parametrize("category", ["Notes", "n", "1notes", "no-tes", "n" * 33])
@@ -211,5 +253,5 @@ async def test_a_refusing_hook_leaves_no_other_unawaited(tmp_path: Path) -> None
 
 
 def test_categories_come_in_list_order(registry: Registry) -> None:
-    order = ["core", "comm", "worktree", "health"]
+    order = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
     assert list(registry.categories) == [c for c in order if c in registry.categories]

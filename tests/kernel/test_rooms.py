@@ -79,7 +79,7 @@ def client(binding: str = "session:a") -> Client:
 
 
 async def test_only_a_writing_call_that_is_accepted_makes_the_room(repository: Path, registry: Registry) -> None:
-    async with Kernel(Base(repository, may_create=True), registry, check_results=True) as kernel:
+    async with Kernel(Base(repository, may_create=True), registry) as kernel:
         for tool, arguments in (
             ("masc_status", {}),
             ("masc_get_config", {}),
@@ -97,7 +97,7 @@ async def test_only_a_writing_call_that_is_accepted_makes_the_room(repository: P
 
 
 async def test_without_git_only_init_makes_the_room(tmp_path: Path, registry: Registry) -> None:
-    async with Kernel(Base(tmp_path, may_create=False), registry, check_results=True) as kernel:
+    async with Kernel(Base(tmp_path, may_create=False), registry) as kernel:
         for tool in ("masc_add_task", "masc_tasks", "masc_switch_mode"):
             arguments = {"masc_add_task": {"title": "T"}, "masc_switch_mode": {"mode": "full"}}.get(tool, {})
             outcome = await kernel.call(tool, arguments, client())
@@ -125,6 +125,31 @@ async def test_set_room_holds_for_one_binding_alone(masc: MascApp, tmp_path: Pat
     await masc.outcome("masc_add_task", mine, title="there")
     assert [t["title"] for t in (await masc.outcome("masc_tasks", mine)).structured["tasks"]] == ["there"]
     assert [t["title"] for t in (await masc.outcome("masc_tasks", theirs)).structured["tasks"]] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("a\0b", "characters"),
+        ("\0", "characters"),
+        ("a\ud800", "characters"),
+        ("", "minLength"),
+        ("x" * 501, "maxLength"),
+        (3, "type"),
+        (["."], "type"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["masc_set_room", "masc_start"])
+async def test_what_is_no_path_is_refused_with_its_own_reason(
+    masc: MascApp, tool: str, path: object, reason: str
+) -> None:
+    outcome = await masc.outcome(tool, client("session:a"), path=path)
+    error = outcome.structured["error"]
+    assert (error["code"], error["details"]["field"], error["details"]["reason"]) == (
+        "invalid_argument",
+        "path",
+        reason,
+    )
 
 
 async def test_set_room_refuses_strangers_files_and_places_not_allowed(masc: MascApp, tmp_path: Path) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import field
 
 from masc_core.errors import StartError
+from masc_core.frozen import frozen
 from masc_core.settings import load_settings
 
 
@@ -39,7 +44,7 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ("[locks]\nttl_seconds = true", "must be of type int"),
         ("[locks]\nttl_seconds = 60.0", "must be of type int"),
         ("[locks]\ncase_insensitive = 1", "must be of type bool"),
-        ("[storage]\ntype = 'redis'", "must be one of sqlite, memory"),
+        ("[storage]\ntype = 'mysql'", "must be one of sqlite, "),
         ("[locks\n", "cannot be read"),
     ],
 )
@@ -55,3 +60,40 @@ def test_a_wrong_variable_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(StartError) as refused:
         load_settings(tmp_path, {"MASC_LOCK_TIMEOUT_SEC": text})
     assert "MASC_LOCK_TIMEOUT_SEC" in str(refused.value)
+
+
+@frozen
+class KettleSettings:
+    """A plugin's section."""
+
+    litres: Decimal = Decimal(1)
+    boils_at: float = 100.0
+    owner: str | None = None
+    cups: Mapping[str, Any] = field(factory=dict)
+
+
+def test_a_plugin_has_a_section_of_its_own(tmp_path: Path) -> None:
+    text = '[kettle]\nlitres = 0.1\nboils_at = 93\nowner = "claude"\n[kettle.cups.big]\nlitres = 1\n'
+    settings = load_settings(config(tmp_path, text), {}, {"kettle": KettleSettings})
+    expected = KettleSettings(Decimal("0.1"), 93, "claude", {"big": {"litres": 1}})
+    assert settings.of(KettleSettings) == expected
+
+
+def test_a_plugins_section_without_entries_has_its_defaults(tmp_path: Path) -> None:
+    assert load_settings(tmp_path, {}, {"kettle": KettleSettings}).of(KettleSettings) == KettleSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[kettel]", "[kettel]; did you mean kettle?"),
+        ("[kettle]\nlitre = 1", "kettle.litre; did you mean litres?"),
+        ("[kettle]\nlitres = true", "kettle.litres must be of type Decimal"),
+        ("[kettle]\nowner = 3", "kettle.owner must be of type str"),
+        ("[kettle]\ncups = 3", "kettle.cups must be of type dict"),
+    ],
+)
+def test_a_plugins_section_is_checked_like_any_other(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(StartError) as refused:
+        load_settings(config(tmp_path, text), {}, {"kettle": KettleSettings})
+    assert named in str(refused.value)

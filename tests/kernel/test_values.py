@@ -113,3 +113,18 @@ def test_one_line_fields_lose_blanks_and_take_no_control_characters() -> None:
     for bad in ("a\tb", "a\nb", "\x85", "   "):
         with pytest.raises(InvalidArgument):
             one_line("title", bad)
+
+
+BREAKS = [chr(code) for code in range(0x3000) if len(f"a{chr(code)}b".splitlines()) > 1]
+
+
+@pytest.mark.parametrize("place", ["a{}b", "{}a", "a{}"])
+@pytest.mark.parametrize("character", BREAKS, ids=ascii)
+def test_nothing_that_ends_a_line_gets_into_one(character: str, place: str) -> None:
+    assert {"\n", "\r", "\x85", "\u2028", "\u2029"} <= set(BREAKS)
+    with pytest.raises(InvalidArgument) as refused:
+        one_line("title", place.format(character))
+    assert refused.value.reason == "characters"
+    with pytest.raises(InvalidFilePath) as path:
+        file_path("file_path", place.format(character))
+    assert path.value.reason == "characters"

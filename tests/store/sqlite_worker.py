@@ -28,9 +28,9 @@ N = Key("numbers", "n")
 class Worker:
     """A started worker, for the parent."""
 
-    def __init__(self, command: str, path: Path) -> None:
+    def __init__(self, command: str, *arguments: object, script: str = __file__) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, command, str(path)],
+            [sys.executable, script, command, *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

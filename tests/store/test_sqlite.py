@@ -349,3 +349,16 @@ class TestPlace:
         monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
         with pytest.raises(StartError, match=r"3\.38"):
             check_place(Path("/masc.db"), allow_network_fs=False)
+
+
+async def test_a_body_that_others_stored_as_text_comes_out_as_bytes(path: Path) -> None:
+    async with driver(path) as store:
+        await store.commit([], [Put(A, b"x", (IndexEntry("by", "v"),)), Append("log", b"x", (IndexEntry("by", "v"),))])
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE documents SET body = CAST(x'ff61' AS TEXT)")
+            db.execute("UPDATE entries SET body = 5")
+        assert [d.body for d in await store.scan(Scan("things")) if d] == [b"\xffa"]
+        assert [d.body for d in await store.scan(Scan("things", "by")) if d] == [b"\xffa"]
+        assert [d.body for d in await store.get([A]) if d] == [b"\xffa"]
+        assert [e.body for e in await store.read_log("log")] == [b"5"]
+        assert [e.body for _, e in await store.scan_log(Scan("log", "by"))] == [b"5"]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
@@ -27,7 +28,7 @@ async def serving(app: MascApp) -> AsyncIterator[str]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     options = HttpOptions(port=0, stop_timeout=1.0)
     async with Adapter(app.kernel, transport="http") as adapter:
-        asgi = build_app(adapter.server, options, health=adapter.health, endpoint_check=adapter.check_query)
+        asgi = build_app(adapter.server, options, health=adapter.health, endpoint_check=adapter.check_endpoint)
         stopping = asyncio.Event()
         task = asyncio.create_task(serve_http(asgi, options, ready=ready.set_result, stopping=stopping))
         try:
@@ -68,6 +69,35 @@ async def test_a_refusal_is_a_tool_result_with_its_code(app: MascApp, mode: Any)
         refused = await client.call_tool("masc_claim", {"task_id": "task-001"})
         assert refused.is_error
         assert facts(refused)["error"]["code"] == "agent_name_required"
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "code", "details"),
+    [
+        ("?mode=bad", None, "invalid_argument", {"field": "mode", "reason": "enum"}),
+        ("?mode=Minimal", "claude", "invalid_argument", {"field": "mode", "reason": "enum"}),
+        ("?categories=nosuch", None, "invalid_argument", {"field": "categories", "reason": "unknown"}),
+        ("?agent=a%20b", None, "invalid_agent_name", {"field": "agent", "value": "a b", "reason": "characters"}),
+        ("?agent=", None, "invalid_agent_name", {"field": "agent", "value": "", "reason": "length"}),
+        ("?agent=All", None, "invalid_agent_name", {"field": "agent", "value": "All", "reason": "reserved"}),
+        ("", "a b", "invalid_agent_name", {"field": "X-MASC-Agent", "value": "a b", "reason": "characters"}),
+        ("?agent=a", "x" * 65, "invalid_agent_name", {"field": "X-MASC-Agent", "value": "x" * 65, "reason": "length"}),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_an_endpoint_that_cannot_be_served_is_a_typed_error(
+    app: MascApp, method: str, query: str, header: str | None, code: str, details: dict[str, str]
+) -> None:
+    """Whatever is asked of it; a refused mode or category comes with the valid names."""
+    async with serving(app) as url, httpx.AsyncClient() as http:
+        headers = {} if header is None else {"X-MASC-Agent": header}
+        reply = await http.request(method, url + query, headers=headers, json={"jsonrpc": "2.0"})
+        error = reply.json()["error"]
+        expected = error["details"].pop("expected", "")
+        assert (reply.status_code, error["code"], error["details"]) == (400, code, details)
+        assert error["message"].startswith(f"argument {details['field']}: " if expected else f"{details['field']} '")
+        names = {"mode": app.kernel.modes.names, "categories": app.kernel.modes.installed}.get(details["field"], ())
+        assert all(name in expected for name in names)
 
 
 @eras

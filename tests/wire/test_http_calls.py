@@ -11,6 +11,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from wire_support import BOUND, LEGACY, MODERN, call, connected, envelope, initialize, serving, soon
 
+from masc_core.errors import InvalidAgentName, InvalidArgument
+
+pytestmark = pytest.mark.usefixtures("parser")
 both_eras = pytest.mark.parametrize("modern", [True, False], ids=["stateless", "handshake"])
 
 
@@ -198,8 +201,11 @@ async def test_a_session_ends_by_delete() -> None:
 
 
 async def test_query_parameters_are_checked_before_anything_else() -> None:
-    def check(query: object) -> str | None:
-        return None if query == {"mode": "lean"} else f"unknown {query}"
+    def check(query: object, agent: str | None) -> None:
+        if query != {"mode": "lean"}:
+            raise InvalidArgument(field="mode", reason="enum", expected="must be lean")
+        if agent is not None:
+            raise InvalidAgentName(field="X-MASC-Agent", value=agent, reason="characters")
 
     async with serving(endpoint_check=check) as running, connected(running.port) as client:
         body = json.dumps(call("echo", 1, modern=True)).encode()
@@ -208,6 +214,12 @@ async def test_query_parameters_are_checked_before_anything_else() -> None:
         for query in ("mode=leen", "mode=lean&mode=lean", "mode="):
             reply = await client.request(body, target=f"/mcp?{query}", **headers)
             assert (reply.status, reply.json()["error"]["code"]) == (400, "invalid_argument")
+        reply = await client.request(body, target="/mcp?mode=lean&mode=lean", **headers)
+        assert reply.json()["error"]["details"] == {
+            "field": "mode", "reason": "repeated", "expected": "must be given once"
+        }  # fmt: skip
+        reply = await client.request(body, target="/mcp?mode=lean", x_masc_agent="a b", **headers)
+        assert (reply.status, reply.json()["error"]["code"]) == (400, "invalid_agent_name")
         assert running.echo.calls == ["echo"]
 
 

@@ -17,6 +17,7 @@ from masc_core.wire.http import HttpOptions, build_app, serve_http
 
 HERE = Path(__file__).parent
 ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)])}
+both_parsers = pytest.mark.usefixtures("parser")
 
 
 async def test_a_port_in_use_is_a_start_error_with_a_remedy() -> None:
@@ -43,6 +44,7 @@ async def test_a_malformed_allowed_host_is_a_start_error() -> None:
             raise AssertionError("it started")
 
 
+@both_parsers
 async def test_an_event_stops_the_server_and_standing_streams() -> None:
     async with serving() as running, connected(running.port, modern=False) as client:
         await client.send(client.compose(b"", method="GET", accept="text/event-stream"))
@@ -52,6 +54,7 @@ async def test_an_event_stops_the_server_and_standing_streams() -> None:
         assert (await client.closed()).endswith(b"0\r\n\r\n")
 
 
+@both_parsers
 async def test_a_running_call_may_finish() -> None:
     async with serving(stop_timeout=BOUND) as running, connected(running.port) as client:
         await client.send(client.tool("wait", modern=True, text="late"))
@@ -61,6 +64,7 @@ async def test_a_running_call_may_finish() -> None:
         assert b"late" in (await client.reply()).body
 
 
+@both_parsers
 async def test_a_call_that_does_not_finish_is_cancelled_after_the_stop_timeout() -> None:
     async with serving(stop_timeout=0.1) as running, connected(running.port) as client:
         await client.send(client.tool("wait", modern=True))
@@ -96,6 +100,7 @@ async def test_a_signal_stops_the_process_without_a_traceback(number: signal.Sig
             await process.wait()
 
 
+@both_parsers
 async def test_an_ipv6_address_is_printed_in_brackets() -> None:
     from wire_support import Echo
 

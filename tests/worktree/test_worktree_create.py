@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from masc_core.clock import SystemClock
 from masc_core.rooms import resolve_base
 from masc_core.testing.app import MascApp, masc_app
 
-CREATE = "masc_worktree_create"
+CREATE, REMOVE = "masc_worktree_create", "masc_worktree_remove"
 
 
 async def test_without_remote_the_current_branch_is_the_base(masc: MascApp, repo: Repo) -> None:
@@ -79,10 +80,10 @@ async def test_a_colon_becomes_a_hyphen_and_traversal_is_refused(masc: MascApp, 
 @pytest.mark.parametrize(
     ("agent", "arguments", "code"),
     [
-        ("claude", {"task_id": "--upload-pack"}, "invalid_task_id"),
-        ("claude", {"task_id": "-b"}, "invalid_task_id"),
+        ("claude", {"task_id": "--upload-pack"}, "invalid_argument"),
+        ("claude", {"task_id": "-b"}, "invalid_argument"),
         ("claude", {"task_id": "a/b"}, "invalid_task_id"),
-        ("-b", {"task_id": "x"}, "invalid_agent_name"),
+        ("-b", {"task_id": "x"}, "invalid_argument"),
         ("../x", {"task_id": "x"}, "invalid_agent_name"),
         ("claude", {"task_id": "x", "base_branch": "-b"}, "invalid_argument"),
         ("claude", {"task_id": "x", "base_branch": "--upload-pack=touch pwned"}, "invalid_argument"),
@@ -102,6 +103,44 @@ async def test_hostile_names_change_nothing(
     assert (await masc.error(CREATE, agent, **arguments))["code"] == code
     assert not (repo.path / ".worktrees").exists()
     assert repo.git("branch", "--format=%(refname:short)") == "trunk"
+
+
+@pytest.mark.parametrize("tool", [CREATE, REMOVE])
+@pytest.mark.parametrize(
+    ("agent", "task_id", "field", "said"),
+    [
+        ("-x", "t", "agent_name", "git takes no branch -x/t"),
+        ("--help", "--help", "agent_name", "git takes no branch --help/--help"),
+        ("-", "t", "agent_name", "git takes no branch -/t"),
+        ("claude", "--help", "task_id", "--help reads like an option of git"),
+        ("claude", "-f", "task_id", "-f reads like an option of git"),
+        ("claude", "--", "task_id", "-- reads like an option of git"),
+        ("claude", "-d:x", "task_id", "-d:x reads like an option of git"),
+    ],
+)
+async def test_a_name_that_only_git_minds_is_refused_for_what_it_is(
+    masc: MascApp, repo: Repo, tool: str, agent: str, task_id: str, field: str, said: str
+) -> None:
+    """Such names are legal for agents and tasks; the refusal must not say they break that rule."""
+    assert (await masc.call("masc_join", agent))["agent"] == agent
+    details = (await masc.error(tool, agent, task_id=task_id))["details"]
+    assert (details["field"], details["reason"]) == (field, "leading_dash")
+    assert said in details["expected"]
+    assert repo.git("branch", "--format=%(refname:short)") == "trunk"
+
+
+async def test_what_only_looks_like_an_option_inside_a_name_works(masc: MascApp, repo: Repo) -> None:
+    for agent, task_id in (("x-", "t--help"), ("a--force", "t-"), ("claude", "t:-f")):
+        made = await masc.call(CREATE, agent, task_id=task_id)
+        assert made["branch"] == f"{agent}/{task_id.replace(':', '-')}"
+        assert (await masc.call(REMOVE, agent, task_id=task_id))["removed"] is True
+    assert repo.git("branch", "--format=%(refname:short)") == "trunk"
+
+
+async def test_git_itself_takes_no_branch_that_begins_with_a_dash(repo: Repo) -> None:
+    """Why an agent of such a name is refused; the day this fails it can be let in."""
+    with pytest.raises(subprocess.CalledProcessError):
+        repo.git("worktree", "add", "-q", "-b", "-x/t", "--", str(repo.path / "there"), "trunk")
 
 
 async def test_two_kernels_on_one_store_create_at_the_same_moment(repo: Repo) -> None:

@@ -139,8 +139,8 @@ async def test_a_worktree_that_lost_its_git_file_is_not_taken_for_the_main_check
 
 
 async def test_hostile_names_are_refused(masc: MascApp, repo: Repo) -> None:
-    assert (await masc.error(REMOVE, "claude", task_id="--force"))["code"] == "invalid_task_id"
-    assert (await masc.error(REMOVE, "-rf", task_id="a"))["code"] == "invalid_agent_name"
+    assert (await masc.error(REMOVE, "claude", task_id="--force"))["code"] == "invalid_argument"
+    assert (await masc.error(REMOVE, "-rf", task_id="a"))["code"] == "invalid_argument"
     assert (await masc.error(REMOVE, "claude", task_id="a"))["code"] == "worktree_not_found"
 
 

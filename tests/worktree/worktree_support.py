@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from attrs import frozen
+from masc_core.frozen import frozen
 
 __all__ = ["Repo", "bare", "init"]
 

@@ -1,0 +1,59 @@
+"""The attempts of one call: a context for each, and the caller's presence, refreshed with the change."""
+
+from __future__ import annotations
+
+from masc_core.agents import PRESENCE_SECONDS
+from masc_core.clock import timestamp
+from masc_core.context import Context
+from masc_core.frozen import evolve
+from masc_core.identity import join
+from masc_core.store.transaction import Transaction
+
+__all__ = ["Attempts", "be_present"]
+
+
+class Attempts:
+    """The contexts of a call's attempts. The first is the primed one; a repeated one neither says things twice nor keeps
+    what the lost one did."""
+
+    def __init__(self, primed: Context) -> None:
+        self._primed = primed
+        self._tx = primed.tx
+        self._room, self._caller, self._warnings = primed.room, primed.caller, tuple(primed.warnings)
+
+    async def context(self, tx: Transaction) -> Context:
+        """The context of the attempt that runs in ``tx``."""
+        ctx = self._primed
+        if tx is not self._tx:
+            ctx = evolve(
+                ctx, tx=tx, caller=self._caller, now=ctx.clock.now(), warnings=list(self._warnings), delivered=[],
+                committed=[],
+                events=[],
+            )  # fmt: skip
+        ctx.call.joined_as = None
+        ctx.committed.clear()
+        ctx.room = self._room
+        if self._room is not None:
+            # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
+            client = ctx.call.client
+            ctx.room, made = await ctx._open.found(tx, client.agent or client.person or "anonymous")
+            if ctx.call.tool.transactional:
+                ctx.call.room_created = made
+        return ctx
+
+
+async def be_present(ctx: Context) -> bool:
+    """Refresh the caller's presence, at most every 5 s; join it first where the tool says so. True when it was joined."""
+    if not ctx.caller.known or ctx.caller.auth == "local" or ctx.call.tool.name in {"masc_join", "masc_leave"}:
+        return False
+    agent = await ctx.agents.find(ctx.caller.name.lower())
+    if agent is None or agent.left_at:
+        if not ctx.call.tool.auto_join:
+            return False
+        joined = await join(ctx, ctx.caller.name)
+        ctx.caller = evolve(ctx.caller, name=joined.agent.name)
+        return True
+    presence = (await ctx.presence.peek([agent.name.lower()]))[0]
+    if presence is not None and presence.last_seen < timestamp(ctx.clock.now() - PRESENCE_SECONDS):
+        ctx.presence.put(evolve(presence, last_seen=ctx.now))
+    return False

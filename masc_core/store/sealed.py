@@ -1,0 +1,386 @@
+"""Seals every body that goes into a driver and opens every one that comes out, as the room's state says.
+
+It is round every room's driver, also while encryption is off: any process can switch it on, and all the others follow with
+their next call. Each commit checks the state it was sealed under, so nobody writes in an outdated one. Each `get` reads the
+state along with what it is asked for, and every call begins with one; scans and pages of logs rely on that for a few
+milliseconds, and look again whenever a body is not what it should be.
+
+A read whose answer holds a record that cannot be opened fails as a whole and names that record, a scan or a page of a log
+included; reads that do not meet it go on working.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import orjson
+from attrs import field, frozen
+
+from masc_core.errors import MascError, RecordUnreadable, StorageBusy
+from masc_core.store.driver import (
+    MAX_BODY,
+    SEALED,
+    Absent,
+    Append,
+    Check,
+    Committed,
+    Conflict,
+    Contents,
+    Document,
+    Driver,
+    Head,
+    Held,
+    Key,
+    LateBody,
+    Lease,
+    LogEntry,
+    Put,
+    Rewrite,
+    RewriteEntry,
+    Scan,
+    Version,
+    Write,
+)
+from masc_core.store.envelope import Keyring
+from masc_core.store.sealing import CLEAR, STATE_KEY, USAGE, Encryption, state_of
+
+__all__ = ["MOST_SEALS", "Known", "SealedDriver", "Unlock", "raw"]
+
+Unlock = Callable[[Encryption, bool], Awaitable[Keyring]]
+"""``await unlock(state, starting)`` gives the room's keys, or raises the :class:`MascError` that calls shall answer."""
+MOST_SEALS = 2**30
+"""How often one data key seals."""
+
+_T = TypeVar("_T")
+_ATTEMPTS = 20
+_FRESH = 0.005
+_RETRY_KEY = 1.0
+_STEP = 16_384
+
+
+@frozen(eq=False)
+class Known:
+    """The state of the room's encryption as this process last saw it."""
+
+    state: Encryption
+    keys: Keyring
+    problem: MascError | None = None
+    """Why the keys are not at hand."""
+    at: float = 0.0
+    check: Check = field(init=False)
+    """What holds as long as this is the state."""
+    seals: bool = field(init=False)
+    """What is written is sealed."""
+    plain: bool = field(init=False)
+    """Nothing was ever sealed, or nothing is any more."""
+
+    @check.default
+    def _its_check(self) -> Check:
+        return Version(STATE_KEY, self.version) if self.version else Absent(STATE_KEY)
+
+    @seals.default
+    def _whether_it_seals(self) -> bool:
+        return self.state.seals
+
+    @plain.default
+    def _whether_it_is_plain(self) -> bool:
+        return self.state.state == "off" and self.keys.empty
+
+    @property
+    def version(self) -> int:
+        """Of the state's document; 0 while there is none."""
+        return self.state.version
+
+    def refuse(self) -> None:
+        """Raise what keeps this process from reading or writing."""
+        if self.problem is not None and self.state.needs_key:
+            # The same error many times over: without this, each raising would lengthen its traceback.
+            raise self.problem.with_traceback(None)
+
+
+class SealedDriver:
+    """A :class:`~masc_core.store.driver.Driver` round another one, which its owner opens before and closes after it.
+
+    ``unlock`` finds the keys; ``most_seals`` and ``step`` are for tests: a key that sealed that often is due for
+    replacement, and about every ``step`` seals are noted in the store.
+    """
+
+    def __init__(
+        self, inner: Driver, unlock: Unlock, *, most_seals: int = MOST_SEALS, step: int = _STEP, fresh: float = _FRESH
+    ) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.clock = inner.clock
+        self.exhausted = False
+        """The active data key has sealed often enough."""
+        self.unlock = unlock
+        self._most_seals, self._step, self._fresh = most_seals, step, fresh
+        self._known = Known(Encryption(), Keyring({}, known=(), active=None, scope=()))
+        self._seen_at = 0.0
+        self._loading = asyncio.Lock()
+        self._work: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        (document,) = await self.inner.get([STATE_KEY])
+        await self._adopt(document, starting=True)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._work
+
+    @property
+    def known(self) -> Known:
+        """The state as last seen."""
+        return self._known
+
+    async def reload(self) -> Known:
+        """The state as it is now."""
+        (document,) = await self.inner.get([STATE_KEY])
+        await self._adopt(document)
+        return self._known
+
+    def background(self, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Run ``work`` until it ends or the room is closed, unless another one is running; true when it was started."""
+        if self._work is not None and not self._work.done():
+            return False
+        self._work = asyncio.create_task(work())
+        return True
+
+    # --- reading
+
+    async def get(self, keys: Sequence[Key]) -> list[Document | None]:
+        # From one consistent state with the records: what they are is what it says.
+        *found, state = await self.inner.get([*keys, STATE_KEY])
+        await self._adopt(state)
+        known = self._known
+        if known.plain:
+            for d in found:
+                if d is not None and d.body.startswith(SEALED):
+                    break
+            else:
+                return found
+        if known.problem is not None and not all(key[0] in CLEAR for key in keys):
+            known.refuse()
+        return [None if d is None else _opened(known, d) for d in found]
+
+    async def scan(self, scan: Scan) -> list[Document]:
+        def opened(known: Known, found: list[Document]) -> list[Document]:
+            if known.plain and not any(d.body.startswith(SEALED) for d in found):
+                return found
+            return [_opened(known, document) for document in found]
+
+        return await self._read(lambda: self.inner.scan(scan), opened, clear=scan.collection in CLEAR)
+
+    async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
+        def opened(known: Known, found: list[LogEntry]) -> list[LogEntry]:
+            if known.plain and not any(e.body.startswith(SEALED) for e in found):
+                return found
+            return [LogEntry(seq, _opened_entry(known, log, seq, body)) for seq, body in found]
+
+        return await self._read(lambda: self.inner.read_log(log, after, limit, reverse), opened)
+
+    async def scan_log(self, scan: Scan) -> list[tuple[str, LogEntry]]:
+        def opened(known: Known, found: list[tuple[str, LogEntry]]) -> list[tuple[str, LogEntry]]:
+            log = scan.collection
+            if known.plain and not any(e.body.startswith(SEALED) for _, e in found):
+                return found
+            return [(value, LogEntry(e.seq, _opened_entry(known, log, e.seq, e.body))) for value, e in found]
+
+        return await self._read(lambda: self.inner.scan_log(scan), opened)
+
+    async def _read(
+        self, read: Callable[[], Awaitable[_T]], opened: Callable[[Known, _T], _T], *, clear: bool = False
+    ) -> _T:
+        for _ in range(_ATTEMPTS):
+            known = self._known if time.monotonic() - self._seen_at < self._fresh else await self.reload()
+            if not clear:
+                known.refuse()
+            found = await read()
+            try:
+                return opened(known, found)
+            except RecordUnreadable:
+                if await self.reload() is known:
+                    raise
+        raise StorageBusy()
+
+    async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
+        return await self.inner.count(collection, index, group)
+
+    async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
+        return await self.inner.count_log(log, index, value, after)
+
+    async def heads(self, logs: Sequence[str]) -> list[Head]:
+        return await self.inner.heads(logs)
+
+    async def leases(self, names: Sequence[str]) -> list[Lease | None]:
+        return await self.inner.leases(names)
+
+    async def contents(self) -> Contents:
+        """As of any driver; the records of encryption itself are not counted."""
+        found = await self.inner.contents()
+        return Contents({name: n for name, n in found.collections.items() if name not in CLEAR}, found.logs)
+
+    async def scrub(self) -> None:
+        await self.inner.scrub()
+
+    async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
+        return await self.inner.watch(after)
+
+    # --- writing
+
+    async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
+        for _ in range(_ATTEMPTS):
+            known = self._known
+            if known.problem is not None and known.state.needs_key:
+                known = await self.reload()
+                known.refuse()
+            stored = [_stored(known, write) for write in writes]
+            try:
+                done = await self.inner.commit([*checks, known.check], stored)
+            except Conflict as conflict:
+                await self._lost(conflict, checks)
+                continue
+            await self._committed(known, writes)
+            return done
+        raise StorageBusy()
+
+    async def _committed(self, known: Known, writes: Sequence[Write]) -> None:
+        """Follow a change of the state and count. The commit stands, so whatever fails here is no failure of its."""
+        self._seen_at = 0.0 if any(isinstance(w, Put) and w.key == STATE_KEY for w in writes) else self._seen_at
+        with suppress(MascError, ValueError, KeyError, TypeError):
+            if not self._seen_at:
+                await self.reload()
+            if known.seals and known is self._known and random.random() * self._step < len(writes):
+                await self._note_seals(known)
+
+    async def _lost(self, conflict: Conflict, checks: Sequence[Check]) -> None:
+        """Raise the conflict, its records opened, unless it was about nothing but the state this driver itself checks."""
+        changed = STATE_KEY in conflict.current
+        known = await self.reload() if changed else self._known
+        held = [c for c in checks if not isinstance(c, Held) and c.key in conflict.current]
+        mine = changed and not any(c.key == STATE_KEY and _fails(c, conflict.current[STATE_KEY]) for c in held)
+        if mine and len(conflict.current) == 1 and not conflict.leases:
+            return
+        current = {key: d for key, d in conflict.current.items() if not (mine and key == STATE_KEY)}
+        opened = {key: None if d is None else _opened(known, d) for key, d in current.items()}
+        raise Conflict(opened, conflict.leases) from conflict
+
+    async def _note_seals(self, known: Known) -> None:
+        """Count ``step`` seals of the active key. Called with a chance of one in ``step`` for each seal, so that the sum is
+        right over any number of processes, however short they live."""
+        key = Key(USAGE.name, known.state.active or "")
+        while True:
+            (found,) = await self.inner.get([key])
+            seals = (int(orjson.loads(found.body)["seals"]) if found else 0) + self._step
+            check = Absent(key) if found is None else Version(key, found.version)
+            try:
+                await self.inner.commit([check], [Put(key, orjson.dumps({"id": key.id, "seals": seals}))])
+            except Conflict:
+                continue
+            self.exhausted = seals >= self._most_seals
+            return
+
+    # --- the state
+
+    async def _adopt(self, document: Document | None, *, starting: bool = False) -> None:
+        """Make the state in ``document`` the known one, its keys unlocked."""
+        now = time.monotonic()
+        self._seen_at = now
+        version = document.version if document else 0
+        if not starting and version == self._known.version and not self._worth_a_try(now):
+            return
+        async with self._loading:
+            if not starting and version == self._known.version and not self._worth_a_try(now):
+                return  # Somebody else was just as quick.
+            state = state_of(document)
+            problem = None
+            try:
+                keys = await self.unlock(state, starting)
+            except MascError as error:
+                if starting and state.needs_key:
+                    raise
+                keys = Keyring({}, known=[bytes.fromhex(k.id) for k in state.keys], active=None, scope=())
+                problem = error
+            self._known = Known(state, keys, problem, now)
+            self.exhausted = False
+
+    def _worth_a_try(self, now: float) -> bool:
+        return self._known.problem is not None and now - self._known.at > _RETRY_KEY
+
+
+def raw(driver: Driver) -> Driver:
+    """The driver under the sealing, where bodies are as they are stored."""
+    return driver.inner if isinstance(driver, SealedDriver) else driver
+
+
+def _fails(check: Version | Absent, current: Document | None) -> bool:
+    return current is not None if isinstance(check, Absent) else current is None or current.version != check.version
+
+
+def _opened(known: Known, document: Document) -> Document:
+    key, version, body, value = document
+    if body.startswith(SEALED):
+        return Document(key, version, known.keys.open(body, key), value)
+    if known.state.state == "on" and key[0] not in CLEAR:
+        raise RecordUnreadable(collection=key[0], key=key[1], reason="plaintext_refused")
+    return document
+
+
+def _opened_entry(known: Known, log: str, seq: int, body: bytes) -> bytes:
+    if body.startswith(SEALED):
+        return known.keys.open_entry(body, log, seq)
+    if known.state.state == "on":
+        raise RecordUnreadable(collection=log, key=str(seq), reason="plaintext_refused")
+    return body
+
+
+def _stored(known: Known, write: Write) -> Write:
+    """The write with its body as it is stored."""
+    if isinstance(write, Put | Rewrite):
+        body = _bounded(write.body)
+        if not known.seals or write.key[0] in CLEAR:
+            return write
+        body = known.keys.seal(body, write.key)
+        return Put(write.key, body, write.index) if isinstance(write, Put) else Rewrite(write.key, body)
+    if isinstance(write, Append):
+        if not callable(write.body):
+            _bounded(write.body)
+        if known.seals or (callable(write.body) and not known.keys.empty):
+            return Append(write.log, _late(known, write.log, write.body), write.index)
+    elif isinstance(write, RewriteEntry):
+        body = _bounded(write.body)
+        if known.seals:
+            return RewriteEntry(write.log, write.seq, known.keys.seal_entry(body, write.log, write.seq))
+    return write
+
+
+def _late(known: Known, log: str, body: bytes | LateBody) -> LateBody:
+    """A body made inside the commit, because what seals it covers its number."""
+
+    def make(seq: int, previous: bytes | None) -> bytes:
+        made = body
+        if callable(made):
+            before = None if previous is None else _opened_entry(known, log, seq - 1, previous)
+            made = _bounded(made(seq, before))
+        return known.keys.seal_entry(made, log, seq) if known.seals else made
+
+    return make
+
+
+def _bounded(body: bytes) -> bytes:
+    if len(body) > MAX_BODY:
+        raise ValueError(f"body of {len(body)} bytes is over {MAX_BODY} bytes")
+    if body.startswith(SEALED):
+        raise ValueError("a body that begins with the mark of sealed ones would be taken for one")
+    return body

@@ -1,0 +1,233 @@
+"""Sums over time: adding an entry to its buckets, and everything since a moment.
+
+Budgets ask for an agent's or the room's money alone and read the totals on open pages; reports by model and task read the
+cells of all pages. A window reaches from a moment until now, so only its early end needs care: on each level the slots
+behind the one in which the window begins count whole, and that slot is looked at on the level below, down to the entries of
+8 seconds. What is stamped later than now (somebody set the clock back) counts too: money spent does not vanish.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from masc_core import Context
+from masc_core.frozen import evolve
+from masc_core.store.collections import View, index_value
+from masc_plugin_cost.money import MICRO
+from masc_plugin_cost.records import (
+    BUCKETS,
+    COSTS,
+    LEVELS,
+    OPEN,
+    Bucket,
+    CostEntry,
+    bucket_key,
+    finest_slot,
+    index_of,
+    place,
+    second_of,
+)
+
+__all__ = ["Part", "add", "entries_of_slot", "money_since", "open_pages", "open_pages_from", "parts_since", "prefetch"]
+
+MOST_SLOTS = 40
+"""Of the cells of one page: small enough that a page which no longer changes is remembered decoded."""
+
+Cell = list[Any]
+"""``[model, task, slots, entries, input tokens, output tokens, micro-dollars]``; see :attr:`Bucket.cells`."""
+
+
+class Part(NamedTuple):
+    """Some of an agent's costs: one model, one task (empty: none)."""
+
+    agent: str
+    model: str
+    task: str
+    entries: int
+    input_tokens: int
+    output_tokens: int
+    micro: int
+
+
+async def add(ctx: Context, entry: CostEntry) -> None:
+    """Add an entry to the buckets it belongs to."""
+    second = second_of(entry.timestamp)
+    places = [(level, *place(second, level)) for level in range(1, LEVELS + 1)]
+    view = ctx.collection(BUCKETS)
+    found = await view.peek([bucket_key(level, start, entry.agent) for level, start, _ in places])
+    part = _part_of(entry)
+    for (level, start, slot), known in zip(places, found, strict=True):
+        bucket = known or Bucket(part.agent, level, start)
+        cells = _with(bucket.cells, slot, part)
+        if sum(len(cell[2]) for cell in cells) > MOST_SLOTS:
+            await _seal(view, bucket)
+            bucket, cells = evolve(bucket, page=bucket.page + 1), _with([], slot, part)
+        totals = _with(bucket.totals, slot, part._replace(model="", task=""))
+        view.put(evolve(bucket, cells=cells, totals=totals))
+
+
+def _part_of(entry: CostEntry) -> Part:
+    return Part(
+        entry.agent, entry.model, entry.task_id or "", 1, entry.input_tokens, entry.output_tokens,
+        round(entry.cost_usd * MICRO),
+    )  # fmt: skip
+
+
+def _with(cells: list[Cell], slot: int, part: Part) -> list[Cell]:
+    """The cells of a page with one part more."""
+    for i, cell in enumerate(cells):
+        if cell[0] == part.model and cell[1] == part.task:
+            return [*cells[:i], _added(cell, slot, part), *cells[i + 1 :]]
+    return [*cells, [part.model, part.task, [slot], *([figure] for figure in part[3:])]]
+
+
+def _added(cell: Cell, slot: int, part: Part) -> Cell:
+    """The cell with a part added in one slot, and so to all that follow (there are some after a clock was set back)."""
+    model, task, slots, *columns = cell
+    at = bisect_left(slots, slot)
+    if at == len(slots) or slots[at] != slot:
+        slots = [*slots[:at], slot, *slots[at:]]
+        columns = [[*column[:at], column[at - 1] if at else 0, *column[at:]] for column in columns]
+    sums = [
+        [*column[:at], *(before + figure for before in column[at:])]
+        for column, figure in zip(columns, part[3:], strict=True)
+    ]
+    return [model, task, slots, *sums]
+
+
+async def _seal(view: View[Bucket], bucket: Bucket) -> None:
+    """Keep a full open page as a page of its own, found by its last slot."""
+    last = max(cell[2][-1] for cell in bucket.cells)
+    await view.add(evolve(bucket, last=last, page=bucket.page + 1, totals=[], version=0))
+
+
+class Window:
+    """Since when, and the stretch and slot of each level in which that is."""
+
+    def __init__(self, since: str, now: str) -> None:
+        self.since = since
+        second = second_of(since)
+        self.begin = {level: place(second, level) for level in range(1, LEVELS + 1)}
+        self.now = place(second_of(now), LEVELS)[0]
+
+    def keys(self, agent: str) -> list[str]:
+        """The agent's open pages that it may need, those of later than now left out."""
+        start = self.begin[LEVELS][0]
+        keys = [bucket_key(LEVELS, stretch, agent) for stretch in range(start, self.now + 1)]
+        return keys + [bucket_key(level, self.begin[level][0], agent) for level in range(1, LEVELS)]
+
+    def first_slot(self, page: Bucket) -> int:
+        """The first slot of a page that counts whole."""
+        start, slot = self.begin[page.level]
+        return slot + 1 if page.start == start else 0
+
+
+async def prefetch(ctx: Context, agent: str, since: str) -> None:
+    """Read at once what :func:`money_since` and :func:`add` will ask for of one agent, by lower-case name."""
+    second = second_of(ctx.now)
+    keys = [bucket_key(level, place(second, level)[0], agent) for level in range(1, LEVELS + 1)]
+    await ctx.collection(BUCKETS).peek([*dict.fromkeys([*keys, *Window(since, ctx.now).keys(agent)])])
+
+
+async def money_since(ctx: Context, since: str, agent: str | None = None) -> dict[str, int]:
+    """Micro-dollars logged since a moment by agent, by lower-case name: of one agent or of all."""
+    window = Window(since, ctx.now)
+    pages = await _open_pages(ctx, window, agent)
+    spent: dict[str, int] = {}
+    for page in pages:
+        name = page.agent.lower()
+        spent[name] = spent.get(name, 0) + sum(
+            _behind(column[6], column[2], window.first_slot(page)) for column in page.totals
+        )
+    for part in await _edge(ctx, window, pages, agent):
+        spent[part.agent.lower()] = spent.get(part.agent.lower(), 0) + part.micro
+    return spent
+
+
+def _behind(sums: Sequence[int], slots: Sequence[int], slot: int) -> int:
+    """What was added in slots from ``slot`` on."""
+    at = bisect_left(slots, slot)
+    return sums[-1] - (sums[at - 1] if at else 0)
+
+
+async def parts_since(ctx: Context, since: str | None, agent: str | None = None) -> list[Part]:
+    """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all, in parts whose sum counts."""
+    view = ctx.collection(BUCKETS)
+    if since is None:
+        pages = await view.scan("", LEVELS)
+        return [part for page in pages if agent in (None, page.agent.lower()) for part in _parts(page, 0)]
+    window = Window(since, ctx.now)
+    opened = await _open_pages(ctx, window, agent)
+    parts = await _edge(ctx, window, opened, agent)
+    for page in [*opened, *await _full_pages(ctx, window, opened, agent)]:
+        parts += _parts(page, window.first_slot(page))
+    return parts
+
+
+async def open_pages(ctx: Context, level: int, start: int, agent: str | None) -> list[Bucket]:
+    """The open pages of a stretch, of one agent or of all."""
+    view = ctx.collection(BUCKETS)
+    if agent is None:
+        return await view.scan("", level, start, low=OPEN)
+    return [page for page in await view.peek([bucket_key(level, start, agent)]) if page is not None]
+
+
+async def _open_pages(ctx: Context, window: Window, agent: str | None) -> list[Bucket]:
+    """The open pages that a window needs: of the top level all from its begin on, of the others those of that stretch."""
+    if agent is not None:  # all in one go
+        await ctx.collection(BUCKETS).peek(window.keys(agent))
+    found = await open_pages_from(ctx, window.begin[LEVELS][0], agent)
+    for level in range(1, LEVELS):
+        found += await open_pages(ctx, level, window.begin[level][0], agent)
+    return found
+
+
+async def open_pages_from(ctx: Context, start: int, agent: str | None) -> list[Bucket]:
+    """The open pages of the top level from a stretch on, of one agent or of all."""
+    now = place(second_of(ctx.now), LEVELS)[0]
+    found = [page for stretch in range(start, now + 1) for page in await open_pages(ctx, LEVELS, stretch, agent)]
+    # What is stamped later than now was logged before somebody set the clock back.
+    later = await ctx.collection(BUCKETS).scan("", LEVELS, low=index_value((now + 1,)))
+    return found + [page for page in later if page.last == OPEN and agent in (None, page.agent.lower())]
+
+
+async def _full_pages(ctx: Context, window: Window, opened: Sequence[Bucket], agent: str | None) -> list[Bucket]:
+    """The full pages of the same stretches that reach into the window."""
+    found: list[Bucket] = []
+    for level, start in dict.fromkeys((page.level, page.start) for page in opened if page.page):
+        begin, slot = window.begin[level]
+        found += await ctx.collection(BUCKETS).scan("", level, start, low=slot if start == begin else 0, high=OPEN)
+    return [page for page in found if agent in (None, page.agent.lower())]
+
+
+async def _edge(ctx: Context, window: Window, opened: Sequence[Bucket], agent: str | None) -> list[Part]:
+    """What the finest slot in which the window begins has within it."""
+    _, slot = window.begin[1]
+    if not any(slot in column[2] for page in opened if page.level == 1 for column in page.totals):
+        return []
+    return [
+        _part_of(entry)
+        for entry in await entries_of_slot(ctx, index_of(*window.begin[1]), agent)
+        if entry.timestamp >= window.since
+    ]
+
+
+async def entries_of_slot(ctx: Context, slot: int, agent: str | None) -> list[CostEntry]:
+    """The entries of a finest slot, counted from the epoch, of one agent or of all."""
+    entries = await ctx.log(COSTS).scan("slot", finest_slot(slot))
+    return [entry for entry in entries if agent in (None, entry.agent.lower())]
+
+
+def _parts(page: Bucket, slot: int) -> Iterator[Part]:
+    """What a page holds in slots from ``slot`` on."""
+    for model, task, slots, entries, inputs, outputs, micro in page.cells:
+        if slots[0] >= slot:
+            yield Part(page.agent, model, task, entries[-1], inputs[-1], outputs[-1], micro[-1])
+        elif slots[-1] >= slot:
+            at = bisect_left(slots, slot) - 1
+            yield Part(
+                page.agent, model, task, entries[-1] - entries[at], inputs[-1] - inputs[at],
+                outputs[-1] - outputs[at], micro[-1] - micro[at],
+            )  # fmt: skip

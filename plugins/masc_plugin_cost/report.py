@@ -1,0 +1,104 @@
+"""masc_cost_report: sums by agent, model and task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from masc_core import READ, READER, Context, TaskId, tool
+from masc_core.agents import match_agent
+from masc_core.frozen import frozen
+from masc_core.values import ActorName
+from masc_plugin_cost.buckets import Part, parts_since
+from masc_plugin_cost.money import usd
+
+__all__ = ["WINDOWS", "Report", "Share", "masc_cost_report"]
+
+Period = Literal["hourly", "daily", "weekly", "monthly", "all"]
+WINDOWS: dict[str, int] = {"hourly": 3_600, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000}
+"""Seconds; all has none."""
+_TASK_KEYS = {"": "-", "-": '"-"'}
+"""How a report names no task, and a task whose id is what stands for none."""
+
+
+@frozen
+class Share:
+    """What one agent, model or task cost."""
+
+    key: str
+    entries: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+
+
+@frozen
+class Report:
+    """The costs of a window that ends now, dearest first."""
+
+    period: Period
+    to: str
+    total_entries: int
+    total_cost_usd: float
+    input_tokens: int
+    output_tokens: int
+    by_agent: list[Share]
+    by_model: list[Share]
+    by_task: list[Share]
+    """What was logged without a task is under ``-``, for a task of that very name under ``"-"``."""
+    from_: str | None = None
+    """The first moment that counts."""
+
+
+@tool(effect=READ, role=READER, examples=({"period": "weekly", "agent": "claude"},))
+async def masc_cost_report(
+    ctx: Context, period: Period = "daily", agent: ActorName | None = None, task_id: TaskId | None = None
+) -> Report:
+    """Sum up logged costs by agent, model and task."""
+    window = WINDOWS.get(period)
+    since = None if window is None else ctx.after(-window)
+    parts = await parts_since(ctx, since, None if agent is None else await _name(ctx, agent))
+    if task_id is not None:
+        parts = [part for part in parts if part.task == task_id]
+    by_agent, by_model, by_task = _shares(parts)
+    return Report(
+        period=period,
+        to=ctx.now,
+        total_entries=sum(share.entries for share in by_agent),
+        total_cost_usd=usd(sum(part.micro for part in parts)),
+        input_tokens=sum(share.input_tokens for share in by_agent),
+        output_tokens=sum(share.output_tokens for share in by_agent),
+        by_agent=by_agent,
+        by_model=by_model,
+        by_task=by_task,
+        from_=since,
+    )
+
+
+async def _name(ctx: Context, given: str) -> str:
+    """Whom a reader means; a name that is not known (any more) may still have costs."""
+    found = await match_agent(ctx, given)
+    return (found.name if found else given).lower()
+
+
+def _shares(parts: Iterable[Part]) -> tuple[list[Share], list[Share], list[Share]]:
+    """The parts added up by agent, by model and by task."""
+    agents: dict[str, list[int]] = {}
+    models: dict[str, list[int]] = {}
+    tasks: dict[str, list[int]] = {}
+    for agent, model, task, entries, input_tokens, output_tokens, micro in parts:
+        for sums, key in ((agents, agent), (models, model), (tasks, task)):
+            if (found := sums.get(key)) is None:
+                sums[key] = [entries, input_tokens, output_tokens, micro]
+            else:
+                found[0] += entries
+                found[1] += input_tokens
+                found[2] += output_tokens
+                found[3] += micro
+    named = {_TASK_KEYS.get(task, task): found for task, found in tasks.items()}
+    return _dearest(agents), _dearest(models), _dearest(named)
+
+
+def _dearest(sums: dict[str, list[int]]) -> list[Share]:
+    dearest = sorted(sums.items(), key=lambda item: (-item[1][3], item[0]))
+    return [Share(key, s[0], s[1], s[2], usd(s[3])) for key, s in dearest]

@@ -1,0 +1,67 @@
+"""masc_find_by_capability: who could do this, and is free for it?"""
+
+from __future__ import annotations
+
+from masc_core import READ, READER, Context, tool
+from masc_core.agents import recorded_status
+from masc_core.frozen import frozen
+from masc_core.records import Agent, AgentStatus, Presence
+from masc_core.values import Capability, capability_key
+
+__all__ = ["Capable", "Found", "masc_find_by_capability"]
+
+_ORDER: dict[AgentStatus, int] = {"active": 0, "listening": 1, "busy": 2}
+"""The live statuses, whoever is freest first."""
+MOST_LOOKED_AT = 500
+MOST_SHOWN = 100
+
+
+@frozen
+class Capable:
+    """A live agent and what it is doing."""
+
+    name: str
+    status: AgentStatus
+    capabilities: list[str]
+    last_seen: str
+    current_task: str | None = None
+
+
+@frozen
+class Found:
+    """The live agents with a capability, the freest first."""
+
+    capability: str
+    agents: list[Capable]
+    count: int
+
+
+@tool(effect=READ, role=READER, examples=({"capability": "python"},))
+async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found:
+    """Find agents that can do something, free ones first."""
+    agents, more = await _having(ctx, capability)
+    presences = await ctx.presence.peek([agent.name.lower() for agent in agents])
+    found = [_seen(ctx, agent, presence) for agent, presence in zip(agents, presences, strict=True)]
+    live = sorted((f for f in found if f.status in _ORDER), key=lambda f: f.name.lower())
+    live.sort(key=lambda f: f.last_seen, reverse=True)
+    live.sort(key=lambda f: _ORDER[f.status])
+    shown = live[:MOST_SHOWN]
+    if more or len(live) > len(shown):
+        least = "at least " if more else ""
+        ctx.warn("more_agents", f"{least}{len(live)} agents have the capability; here are the first {len(shown)}")
+    return Found(capability, shown, len(shown))
+
+
+async def _having(ctx: Context, capability: str) -> tuple[list[Agent], bool]:
+    """The agents that have not left and have the capability, and whether there are more than are looked at. Very long ones
+    share an index value."""
+    wanted = capability.casefold()
+    near = await ctx.agents.scan("capability", capability_key(capability), limit=MOST_LOOKED_AT + 1)
+    having = [a for a in near[:MOST_LOOKED_AT] if any(own.casefold() == wanted for own in a.capabilities)]
+    return having, len(near) > MOST_LOOKED_AT
+
+
+def _seen(ctx: Context, agent: Agent, presence: Presence | None) -> Capable:
+    status = recorded_status(ctx, agent, presence)
+    last_seen = presence.last_seen if presence is not None else agent.joined_at
+    return Capable(agent.name, status, agent.capabilities, last_seen, agent.current_task)

@@ -1,0 +1,205 @@
+"""Logging and reporting, as cost.md accepts them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from cost_support import codes, reported, room
+from hypothesis import given
+from hypothesis import strategies as st
+
+from masc_core.plugins import Registry
+from masc_core.records import EVENTS
+from masc_core.store.collections import LogView
+from masc_core.store.driver import Scan
+from masc_core.store.transaction import Transaction
+from masc_core.testing import ManualClock
+from masc_core.testing.app import MascApp, masc_app
+from masc_plugin_cost.money import priced, usd
+from masc_plugin_cost.records import BUCKETS
+from masc_plugin_cost.settings import CostSettings
+
+PRICES = CostSettings(prices={"large": {"input_per_million": 3, "output_per_million": 15}})
+
+
+async def test_a_tenth_and_two_tenths_are_three_tenths(masc: MascApp) -> None:
+    """Acceptance 1."""
+    for cost in (0.1, 0.2):
+        await masc.call("masc_cost_log", "claude", cost_usd=cost)
+    outcome = await masc.outcome("masc_cost_report")
+    assert b'"total_cost_usd":0.3,' in orjson.dumps(outcome.structured)
+    assert "total_cost_usd=0.3 " in outcome.text
+
+
+async def test_an_entry_of_3601_s_is_daily_and_no_longer_hourly(masc: MascApp, clock: ManualClock) -> None:
+    """Acceptance 2, with the edges of every window."""
+    await masc.call("masc_cost_log", "claude", cost_usd=1)
+    passed = 0
+    for period, seconds, longer in (("hourly", 3600, "daily"), ("daily", 86_400, "weekly"), ("weekly", 604_800, "monthly"),
+                                    ("monthly", 2_592_000, "all")):  # fmt: skip
+        for age, counted in ((seconds - 1, 1), (seconds, 1), (seconds + 1, 0)):
+            clock.jump(age - passed)
+            passed = age
+            assert (await masc.call("masc_cost_report", period=period))["total_entries"] == counted
+        assert (await masc.call("masc_cost_report", period=longer))["total_entries"] == 1
+
+
+async def test_tokens_of_a_known_model_have_a_price(tmp_path: Path, clock: ManualClock, registry: Registry) -> None:
+    """Acceptance 3."""
+    async with room(tmp_path, clock, registry, PRICES) as masc:
+        logged = await masc.call("masc_cost_log", "claude", model="large", input_tokens=1000, output_tokens=100)
+        assert (logged["entry"]["cost_usd"], logged["entry"]["priced"]) == (0.0045, True)
+        given = await masc.call("masc_cost_log", "claude", model="large", input_tokens=1000, cost_usd=0.5)
+        assert (given["entry"]["cost_usd"], given["entry"]["priced"]) == (0.5, False)
+        dear = await masc.error("masc_cost_log", "claude", model="large", output_tokens=10**12)
+        assert (dear["code"], dear["details"]["field"]) == ("invalid_argument", "input_tokens")
+
+
+async def test_no_cost_and_no_price_is_refused(masc: MascApp) -> None:
+    """Acceptance 4."""
+    for arguments in ({}, {"model": "large"}, {"cost_usd": None}):
+        error = await masc.error("masc_cost_log", "claude", **arguments)
+        assert (error["code"], error["details"]["field"], error["details"]["reason"]) == (
+            "invalid_argument", "cost_usd", "no_price",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("cost_usd", v) for v in (-1, -0.000001, 1_000_000.000001, 10**400, float("nan"), float("inf"), float("-inf"),
+                                    True, "1", [1])),
+        *(("model", v) for v in ("", " ", "x" * 129, "a\nb", "\0", "\ud800", 3)),
+        *((t, v) for t in ("input_tokens", "output_tokens") for v in (-1, 10**12 + 1, 1.0, True)),
+        *(("task_id", v) for v in ("", "a b", "x" * 129, "ä")),
+    ],
+)  # fmt: skip
+async def test_odd_values_are_refused_and_store_nothing(masc: MascApp, field: str, value: object) -> None:
+    await masc.call("masc_init")
+    error = await masc.error("masc_cost_log", "claude", **{"cost_usd": 1, field: value})
+    assert error["code"] == ("invalid_task_id" if field == "task_id" else "invalid_argument")
+    assert json.dumps(error)
+    assert (await masc.call("masc_cost_report", period="all"))["total_entries"] == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [(0, 0.0), (1_000_000, 1e6), (0.0000005, 0.0), (0.0000015, 0.000002), (0.0000025, 0.000002), (5e-324, 0.0),
+     (0.1 + 0.2, 0.3), (999_999.999999, 999_999.999999)],
+)  # fmt: skip
+async def test_cost_is_rounded_half_even_to_six_decimals(masc: MascApp, value: float, stored: float) -> None:
+    assert (await masc.call("masc_cost_log", "claude", cost_usd=value))["entry"]["cost_usd"] == stored
+
+
+async def test_an_entry_has_what_was_given_and_an_event(masc: MascApp, clock: ManualClock) -> None:
+    logged = await masc.call("masc_cost_log", "claude", cost_usd=0.25, task_id="not:on-board", input_tokens=10**12)
+    entry = logged["entry"]
+    assert entry == {
+        "seq": 1, "agent": "claude", "model": "unknown", "input_tokens": 10**12, "output_tokens": 0, "cost_usd": 0.25,
+        "priced": False, "timestamp": entry["timestamp"], "task_id": "not:on-board",
+    }  # fmt: skip
+    assert (logged["agent_total_today_usd"], logged["joined"], "budget" in logged) == (0.25, True, False)
+    events = await LogView(EVENTS, Transaction(masc.kernel.start_room.driver)).read(0, 100)
+    (event,) = [e for e in events if e.type == "cost_logged"]
+    assert (event.actor, event.subject, event.data["cost_usd"]) == ("claude", "not:on-board", 0.25)
+    await masc.call("masc_cost_log", "gemini", cost_usd=1)
+    await clock.advance(86_401)
+    assert (await masc.call("masc_cost_log", "claude", cost_usd=0.5))["agent_total_today_usd"] == 0.5
+
+
+async def test_a_report_is_dearest_first_and_can_be_narrowed(masc: MascApp) -> None:
+    for agent, cost, model, task in (("claude", 1, "a", "t1"), ("gemini", 2, "b", None), ("claude", 3, "b", "-"),
+                                     ("Zed", 2, "c", "t1")):  # fmt: skip
+        await masc.call(
+            "masc_cost_log", agent, cost_usd=cost, model=model, task_id=task, input_tokens=1, output_tokens=2
+        )
+    whole = await reported(masc)
+    assert [(s["key"], s["cost_usd"], s["entries"]) for s in whole["by_agent"]] == [
+        ("claude", 4.0, 2), ("Zed", 2.0, 1), ("gemini", 2.0, 1),
+    ]  # fmt: skip
+    assert [s["key"] for s in whole["by_model"]] == ["b", "c", "a"]
+    assert [(s["key"], s["cost_usd"]) for s in whole["by_task"]] == [('"-"', 3.0), ("t1", 3.0), ("-", 2.0)]
+    assert (whole["period"], whole["input_tokens"], whole["output_tokens"], whole["from"] < whole["to"]) == (
+        "daily", 4, 8, True,
+    )  # fmt: skip
+    mine = await reported(masc, agent="CLAUDE", task_id="t1", period="all")
+    assert (mine["total_cost_usd"], [s["key"] for s in mine["by_model"]], "from" in mine) == (1.0, ["a"], False)
+    assert (await reported(masc, agent="nobody"))["by_agent"] == []
+    odd: list[dict[str, Any]] = [{"period": "Daily"}, {"agent": "a b"}, {"task_id": "a b"}, {"agnet": "x"}]
+    for arguments in odd:
+        assert "error" in (await masc.outcome("masc_cost_report", **arguments)).structured
+
+
+async def test_big_totals_keep_their_micro_dollars(masc: MascApp) -> None:
+    for cost in (*[1_000_000] * 60, 999_999.999999, 0.000002):
+        await masc.call("masc_cost_log", "claude", cost_usd=cost)
+    assert (await masc.call("masc_cost_report"))["total_cost_usd"] == 61_000_000.000001
+
+
+async def test_agents_who_log_at_once_do_not_wait_for_each_other(masc: MascApp) -> None:
+    """Each entry counts once, and agents have buckets of their own."""
+    agents = ["a1", "b1", "c1", "d1"]
+    for agent in agents:
+        await masc.call("masc_cost_log", agent, cost_usd=0)
+    await asyncio.gather(*(masc.call("masc_cost_log", agent, cost_usd=0.1) for agent in agents for _ in range(10)))
+    report = await masc.call("masc_cost_report")
+    assert (report["total_entries"], report["total_cost_usd"]) == (44, 4.0)
+    documents = await masc.kernel.start_room.driver.scan(Scan(BUCKETS.name))
+    assert {orjson.loads(d.body)["agent"] for d in documents} == set(agents)
+
+
+async def test_gc_leaves_costs_and_a_reset_takes_them(masc: MascApp, clock: ManualClock) -> None:
+    await masc.call("masc_cost_log", "claude", cost_usd=1)
+    await clock.advance(30 * 86_400)
+    await masc.call("masc_gc", days=1)
+    assert (await masc.call("masc_cost_report", period="all"))["total_entries"] == 1
+    removed = (await masc.call("masc_reset", confirm=True))["removed"]
+    assert (removed["costs"], removed["cost_buckets"]) == (1, 3)
+    assert (await masc.call("masc_cost_report", period="all"))["total_entries"] == 0
+    assert (await masc.call("masc_cost_log", "claude", cost_usd=1))["entry"]["seq"] == 2
+
+
+async def test_costs_outlive_a_restart(tmp_path: Path, clock: ManualClock, registry: Registry) -> None:
+    for total in (0.1, 0.2):
+        async with masc_app(tmp_path, backend="sqlite", clock=clock, registry=registry) as masc:
+            assert (await masc.call("masc_cost_log", "claude", cost_usd=0.1))["agent_total_today_usd"] == total
+            assert not codes(await masc.call("masc_cost_report"))
+
+
+async def test_every_fact_of_a_result_is_in_its_text(masc: MascApp) -> None:
+    """Acceptance 4 of model.md."""
+    for tool, arguments in (
+        ("masc_cost_log", {"agent_name": "claude", "cost_usd": 0.000001, "model": "a b", "task_id": "t"}),
+        ("masc_cost_report", {"period": "weekly"}),
+    ):
+        outcome = await masc.outcome(tool, **arguments)
+        for fact in _facts(outcome.structured):
+            assert str(fact) in outcome.text
+
+
+def _facts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [fact for inner in value.values() for fact in _facts(inner)]
+    if isinstance(value, list):
+        return [fact for inner in value for fact in _facts(inner)]
+    return [] if isinstance(value, bool) else [value]
+
+
+def test_a_price_is_decimal_and_tokens_are_rounded_once() -> None:
+    assert PRICES.prices["large"].input_per_million == Decimal(3)
+    assert priced((10**12, Decimal("0.1")), (3, Decimal("0.5"))) == 10**11 + 2
+    assert priced((999_999_999_999, Decimal("0.12345678901234567"))) == 123_456_789_012
+    assert (priced((1, Decimal("0.5"))), priced((1, Decimal("0.25")), (1, Decimal("0.25")))) == (0, 0)
+    assert priced((3, Decimal("0.5"))) == 2
+
+
+@given(st.integers(0, 2**33 * 10**6 - 1))
+def test_a_sum_shows_all_its_micro_dollars(amount: int) -> None:
+    assert Fraction(repr(usd(amount))) == Fraction(amount, 10**6)

@@ -1,0 +1,54 @@
+"""The benchmarks run; their figures are for people and machines that are quiet."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def run(script: str, *options: str) -> str:
+    """What a benchmark prints."""
+    command = [sys.executable, str(BENCHMARKS / script), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
+
+
+@pytest.mark.parametrize("script", ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py"])
+def test_a_benchmark_says_what_it_measures(script: str) -> None:
+    assert "--json" in run(script, "--help")
+
+
+def test_two_servers_claim_every_task_once() -> None:
+    (race,) = json.loads(run("claims.py", "--servers", "2", "--tasks", "6", "--races", "1", "--json"))
+    assert (race["claimed"], race["twice"]) == (6, 0)
+
+
+def test_the_start_is_measured_beside_the_bare_sdk() -> None:
+    rows = json.loads(run("startup.py", "--runs", "1", "--json"))
+    assert [row["first"] for row in rows] == ["initialize", "call"]
+    assert all(row["ms_ratio"] > 0 and row["rss_ratio"] > 0 for row in rows)
+
+
+def test_every_listener_is_woken() -> None:
+    rows = json.loads(run("wakeup.py", "--tries", "1", "--json"))
+    assert [row["tries"] for row in rows] == [1, 1, 1]
+
+
+def test_calls_are_measured_at_each_size() -> None:
+    rows = json.loads(run("scale.py", "--sizes", "100,200", "--calls", "1", "--json"))
+    assert all(row["100_us"] > 0 and row["200_us"] > 0 for row in rows)
+    measured = {row["call"].partition(" ")[0].rstrip(",") for row in rows}
+    categories = ("portal", "voting", "discovery", "interrupt", "cost")
+    schemas = Path(__file__).parent.parent / "schemas"
+    missing = {file.stem for category in categories for file in (schemas / category).glob("*.json")} - measured
+    assert not missing
+
+
+def test_what_guards_cost_is_measured_beside_none() -> None:
+    rows = json.loads(run("guards.py", "--calls", "1", "--json"))
+    assert all(row["guards_on_us"] > 0 and row["off_us"] > 0 for row in rows)
