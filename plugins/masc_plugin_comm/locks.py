@@ -93,13 +93,15 @@ async def masc_lock(
         return Taken(lock.file_path, lock.fence, lock.locked_at, lock.expires_at, renewed=True)
     if held is not None:
         drop(ctx, held)
+    # All new locks rewrite the fence counter, so of two that overlap one runs again. It is read before the others are
+    # looked for: a lock that is taken in between has then changed the counter under this unit of work.
+    fence = await ctx.next_number("fence")
     if (other := await foreign_overlap(ctx, file_path, ctx.agent)) is not None:
         raise _locked(ctx, file_path, other)
-    return await _take(ctx, file_path, expires_at, task_id)
+    return _take(ctx, file_path, expires_at, task_id, fence)
 
 
-async def _take(ctx: Context, file_path: str, expires_at: str, task_id: str | None) -> Taken:
-    """Write a new lock. All new locks rewrite the fence counter, so of two that overlap one runs again and sees the other."""
+def _take(ctx: Context, file_path: str, expires_at: str, task_id: str | None, fence: int) -> Taken:
     lock = Lock(
         key=path_key(ctx, file_path),
         file_path=file_path,
@@ -107,7 +109,7 @@ async def _take(ctx: Context, file_path: str, expires_at: str, task_id: str | No
         locked_by=ctx.agent,
         locked_at=ctx.now,
         expires_at=expires_at,
-        fence=await ctx.next_number("fence"),
+        fence=fence,
         task_id=task_id,
     )
     locks_of(ctx).put(lock)
