@@ -119,8 +119,12 @@ def failure(error: MascError) -> Outcome:
     return Outcome({"error": error.as_dict()}, f"{error.code}: {error}", error)
 
 
-def first_reads(contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
+def first_reads(kernel: Kernel, contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
     """What a call reads first, besides what every call does: the records of the agent it most likely acts for."""
+    if client.token is not None:
+        asked = kernel.registry.answers("masc_token_reads", {"room": kernel.start_room, "token": client.token})
+        if keys := [key for keys in asked for key in keys]:
+            return keys
     name = client.agent or (
         None if contract.tool.caller is CallerUse.NONE else arguments.get(contract.tool.caller_field)
     )
@@ -249,8 +253,10 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     record = None
     tx = None
     if exists:
-        tx = call.reading if call.reading is not None and room is kernel.start_room else Transaction(room.driver)
-        await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
+        tx = call.reading if room is kernel.start_room else None
+        if tx is None:
+            tx = Transaction(room.driver)
+            await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
         record = await View(ROOMS, tx).find(ROOM_ID)
     actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):

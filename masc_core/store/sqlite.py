@@ -123,7 +123,7 @@ class SqliteDriver:
         await to_the_end(asyncio.ensure_future(self._shut()))
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
-        return await self._read(lambda db: reads.get_documents(db, self._room, keys), len(keys))
+        return await self._read(lambda db: reads.get_documents(db, self._room, keys), 1 + len(keys) // reads.AT_ONCE)
 
     async def scan(self, scan: Scan) -> list[Document]:
         return await self._read(lambda db: reads.scan_documents(db, self._room, scan))

@@ -72,6 +72,8 @@ class Transaction:
     def __init__(self, driver: Driver, seen: Mapping[Key, Document | None] | None = None) -> None:
         self.driver = driver
         self.acquired: tuple[Lease, ...] = ()
+        self.notes: dict[object, object] = {}
+        """What was worked out from what was read here, by whoever may need it again."""
         self._seen: dict[Key, Document | None] = dict(seen or {})
         self._read: dict[Key, Document | None] = {}
         self._documents: dict[Key, Put | Delete] = {}
@@ -86,20 +88,18 @@ class Transaction:
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         """The documents as this unit of work sees them; they must be unchanged at commit."""
-        missing = [key for key in keys if key not in self._read and key not in self._seen]
-        if missing:
-            self._seen.update(zip(missing, await self.driver.get(missing), strict=True))
+        found = await self.peek(keys)
         for key in keys:
             if key not in self._read:
                 self._read[key] = self._seen[key]
-        return [self._current(key) for key in keys]
+        return found
 
     async def peek(self, keys: Sequence[Key]) -> list[Document | None]:
         """As :meth:`get`, without the promise: a change by others before the commit does not matter."""
-        missing = [key for key in keys if key not in self._seen]
-        if missing:
-            self._seen.update(zip(missing, await self.driver.get(missing), strict=True))
-        return [self._current(key) for key in keys]
+        seen = self._seen
+        if missing := [key for key in keys if key not in seen]:
+            seen.update(zip(missing, await self.driver.get(missing), strict=True))
+        return [self._current(key) for key in keys] if self._documents else [seen[key] for key in keys]
 
     def put(self, key: Key, body: bytes, index: Sequence[IndexEntry] = ()) -> int:
         """Buffer a write and return the version it will have. The key must have been read (or scanned) before."""
