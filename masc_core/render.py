@@ -15,7 +15,7 @@ from masc_core.values import CONTROLS
 __all__ = ["render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
-_UNSAFE = re.compile(CONTROLS)
+_UNSAFE = re.compile(rf"{CONTROLS}|\\(?=[nru\\])")
 _BARE = re.compile(r"[\w./:@+-]+\Z").match
 _QUOTES = re.compile('"+').findall
 _CONTAINERS = frozenset({dict, list})
@@ -106,10 +106,13 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text on one line, between more quotes in a row than it has itself, with nothing in it that moves a cursor."""
+    """Text on one line, between more quotes in a row than it has itself, with nothing in it that moves a cursor.
+
+    A backslash that could be taken for the beginning of an escape is doubled.
+    """
     marks = '"' * (1 + max(map(len, _QUOTES(text)))) if '"' in text else '"'
     return f"{marks}{_UNSAFE.sub(_escaped, text)}{marks}"
 
 
 def _escaped(found: re.Match[str]) -> str:
-    return {"\n": r"\n", "\r": r"\r"}.get(found[0], f"\\u{ord(found[0]):04x}")
+    return {"\n": r"\n", "\r": r"\r", "\\": r"\\"}.get(found[0], f"\\u{ord(found[0]):04x}")

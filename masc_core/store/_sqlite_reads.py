@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -39,7 +39,6 @@ _ENTRIES = "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log =
 _ENTRIES_BACK = (
     "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
 )
-_LAST = "SELECT last FROM heads WHERE room = ? AND log = ?"
 _FIRST = "SELECT seq FROM entries WHERE room = ? AND log = ? ORDER BY seq LIMIT 1"
 _LEASE = "SELECT owner, fence, expires FROM leases WHERE room = ? AND name = ?"
 
@@ -93,10 +92,17 @@ def read_entries(
     return [LogEntry(seq, body) for seq, body in rows.fetchall()]
 
 
-def read_lasts(db: sqlite3.Connection, room: int, logs: Iterable[str]) -> dict[str, int]:
+def read_lasts(db: sqlite3.Connection, room: int, logs: Collection[str]) -> dict[str, int]:
     """The last number of each log, 0 for one that was never written."""
-    rows = ((log, db.execute(_LAST, (room, log)).fetchone()) for log in logs)
-    return {log: row[0] if row else 0 for log, row in rows}
+    found = dict.fromkeys(logs, 0)
+    if found:
+        found.update(db.execute(_lasts(len(found)), (room, *found)).fetchall())
+    return found
+
+
+@lru_cache
+def _lasts(count: int) -> str:
+    return " UNION ALL ".join(f"SELECT log, last FROM heads WHERE room = ?1 AND log = ?{n + 2}" for n in range(count))
 
 
 def read_heads(db: sqlite3.Connection, room: int, logs: Sequence[str]) -> list[Head]:
