@@ -39,7 +39,7 @@ from masc_core.render import render
 from masc_core.rooms import OpenRoom, resolve_base
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
-from masc_core.store.transaction import Transaction, transact
+from masc_core.store.transaction import Transaction
 from masc_core.tools import CallerUse, Tool
 from masc_core.values import NAME_LENGTH, check_text
 
@@ -263,7 +263,7 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
         await _ensure_acceptable(kernel, call, room)
         await room.connect(create=True)
         if not tool.transactional:
-            _, call.room_created = await transact(room.driver, lambda tx: room.found(tx, actor))
+            _, call.room_created = await room.transact(lambda tx: room.found(tx, actor))
         tx, record = Transaction(room.driver), room.record()
     if record is None and tool.needs_room:
         raise NotInitialised(path=str(room.base.path))
@@ -317,7 +317,7 @@ async def _in_unit_of_work(
         await ctx.ask("masc_in_commit", ctx=ctx)
         return ctx, result, joined
 
-    done = await transact(room.driver, attempt, primed.tx)
+    done = await room.transact(attempt, primed.tx)
     await done[0].settle()
     return done
 
@@ -332,7 +332,7 @@ async def _outside(
         async def attempt(tx: Transaction) -> bool:
             return await be_present(await repeated.context(tx))
 
-        joined = await transact(room.driver, attempt, primed.tx)
+        joined = await room.transact(attempt, primed.tx)
         if call.joined_as is not None:
             # At once: a call that is refused or sent to its user has joined all the same.
             call.bindings.joined(call.client, str(room.base.path), *call.joined_as)

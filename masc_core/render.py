@@ -15,7 +15,7 @@ from masc_core.values import CONTROLS
 __all__ = ["render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
-_UNSAFE = re.compile(rf"{CONTROLS}|\\(?=[nru\\])")
+_UNSAFE = re.compile(rf"{CONTROLS}|\\(?=[nru\\]|{CONTROLS})")
 _BARE = re.compile(r"[\w./:@+-]+\Z").match
 _QUOTES = re.compile('"+').findall
 _CONTAINERS = frozenset({dict, list})

@@ -14,7 +14,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -331,7 +331,7 @@ class SqliteDriver:
     def _data_version(self) -> int:
         return int(self._reading().execute("PRAGMA data_version").fetchone()[0])
 
-    def _lasts(self, logs: Iterable[str]) -> dict[str, int]:
+    def _lasts(self, logs: Collection[str]) -> dict[str, int]:
         return reads.read_lasts(self._reading(), self._room, logs)
 
 
