@@ -146,6 +146,19 @@ STORIES = [
     ),
     Story("done and claim next", BOARD, DONE, NEXT),
     Story("the last two dependencies", BOARD, DONE, call("masc_done", "ann", task_id="task-002")),
+    Story(
+        "the last two dependencies, of two agents",
+        (
+            *HERE,
+            call("masc_add_task", "ann", title="one"),
+            call("masc_add_task", "ann", title="two"),
+            call("masc_add_task", "ann", title="three", depends_on=["task-001", "task-002"]),
+            call("masc_claim", "ann", task_id="task-001"),
+            call("masc_claim", "bob", task_id="task-002"),
+        ),
+        DONE,
+        call("masc_done", "bob", task_id="task-002"),
+    ),
     Story("done and release", BOARD, DONE, RELEASE),
     Story(
         "an admin's cancel and a release",
