@@ -195,27 +195,38 @@ class BoardMachine(RoomMachine):
             del self.members[member.name.lower()]
             self.currents.pop(member.name.lower(), None)
 
-    @rule(agent=AGENTS, place=PLACES, action=ACTIONS, version=st.none() | st.integers(1, 4))
-    def transition(self, agent: str, place: int, action: str, version: int | None) -> None:
+    @rule(agent=st.none() | AGENTS, place=PLACES, action=ACTIONS, version=st.none() | st.none() | st.integers(1, 4))
+    def transition(self, agent: str | None, place: int, action: str, version: int | None) -> None:
         task_id = self._id(place)
+        agent = agent or self._holder(task_id)
         result = self.ask("masc_transition", agent, task_id=task_id, action=action, expected_version=version)
         self._moved(agent, task_id, action, version, result, joins=True)
 
-    @rule(agent=AGENTS, place=PLACES, version=st.none() | st.integers(1, 4))
+    @rule(agent=AGENTS, place=PLACES, version=st.none() | st.none() | st.integers(1, 4))
     def claim(self, agent: str, place: int, version: int | None) -> None:
         task_id = self._id(place)
         result = self.ask("masc_claim", agent, task_id=task_id, expected_version=version)
         self._moved(agent, task_id, "claim", version, result, joins=True)
 
-    @rule(agent=AGENTS, place=PLACES)
-    def done(self, agent: str, place: int) -> None:
+    @rule(agent=st.none() | AGENTS, place=PLACES)
+    def done(self, agent: str | None, place: int) -> None:
         task_id = self._id(place)
+        agent = agent or self._holder(task_id)
         result = self.ask("masc_done", agent, task_id=task_id)
         self._moved(agent, task_id, "done", None, result, joins=False)
         if code(result) is None:
             waiting = [t for t in self.tasks.values() if t.status == "todo" and task_id in t.depends_on]
             free = sorted(t.id for t in waiting if not self._unfinished(t))
             assert result["unblocked"] == (free if result["changed"] else [])
+
+    @rule(agent=AGENTS, place=PLACES, action=st.sampled_from(["done", "cancel"]))
+    def end_and_go_on(self, agent: str, place: int, action: str) -> None:
+        ended = self._id(place)
+        self.transition(None, place, action, None)
+        for number, task in enumerate(self.tasks.values()):
+            if ended in task.depends_on:
+                self.claim(agent, number, None)
+                return
 
     @rule(agent=AGENTS, capability=st.none() | st.none() | st.just("python"), excluded=st.lists(PLACES, max_size=2))
     def claim_next(self, agent: str, capability: str | None, excluded: list[int]) -> None:
@@ -249,6 +260,10 @@ class BoardMachine(RoomMachine):
             task.priority = priority
 
     # --- the rules of the board
+
+    def _holder(self, task_id: str) -> str:
+        """Who can do most with a task."""
+        return (task_id in self.tasks and self.tasks[task_id].assignee) or "ann"
 
     def _id(self, place: int) -> str:
         return "task-999" if place == UNKNOWN or not self.tasks else [*self.tasks][place % len(self.tasks)]
