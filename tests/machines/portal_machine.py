@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 from machine_support import AGENTS, NAMES, Result, RoomMachine, code
 
 __all__ = ["PortalMachine"]
@@ -54,6 +54,12 @@ class PortalMachine(RoomMachine):
         super().__init__()
         self.lines: dict[Pair, Line] = {}
         self.asked: dict[str, Asked] = {}
+
+    @initialize()
+    def open_room(self) -> None:
+        super().open_room()
+        self.open("ann", "bob", "please")
+        self.open("bob", "ann", "please")
 
     def released(self, agent: str, keep: bool, reason: str) -> dict[str, set[str]]:
         peers = set(self._peers(agent))
@@ -180,6 +186,17 @@ class PortalMachine(RoomMachine):
         self.seen(agent, joins=False)
         peer = to or peers[0]
         assert (result["peer"], result["canceled"]) == (peer, self._close(self.lines[Pair({agent, peer})], agent))
+
+    @rule(pair=st.permutations(NAMES[:2]), peek=st.booleans(), reopen=st.booleans())
+    def close_and_look(self, pair: list[str], peek: bool, reopen: bool) -> None:
+        one, other = pair
+        self.open(one, other, "please")
+        self.look(other, peek)
+        self.close(one, other)
+        if reopen:
+            self.open(other, one, None)
+        self.look(one, True)
+        self.look(other, peek)
 
     @rule(agent=AGENTS, peek=st.booleans())
     def look(self, agent: str, peek: bool) -> None:
