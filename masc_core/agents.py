@@ -30,6 +30,7 @@ __all__ = [
     "live_agents",
     "recorded_status",
     "release",
+    "still",
     "unfinished_tasks",
 ]
 
@@ -111,15 +112,16 @@ async def match_agent(ctx: Context, name: str) -> Agent | None:
     """As :func:`find_agent`, with ``None`` when nothing fits."""
     if (exact := await ctx.agents.find(name.lower())) is not None:
         return exact
-    fitting: dict[str, Agent] = {}
+    fitting: set[str] = set()
     for by in ("requested", "type"):
         for agent in await ctx.agents.scan(by, name.lower()):
             presence = (await ctx.presence.peek([agent.name.lower()]))[0]
             if is_live(agent, presence, ctx.now, ctx.settings.health.zombie_seconds):
-                fitting[agent.name] = agent
+                fitting.add(agent.name)
     if len(fitting) > 1:
         raise AmbiguousAgent(agent=name, candidates=sorted(fitting))
-    return next(iter(fitting.values()), None)
+    # Read, not only scanned: an agent that leaves meanwhile fits no longer.
+    return await ctx.agents.find(fitting.pop().lower()) if fitting else None
 
 
 @frozen
@@ -179,7 +181,13 @@ async def current_task_after(ctx: Context, agent_name: str, ended: str) -> None:
     if agent is None or agent.current_task != ended:
         return
     rest = [t.id for t in await unfinished_tasks(ctx, agent_name) if t.id != ended]
-    ctx.agents.put(evolve(agent, current_task=rest[0] if rest else None))
+    ctx.agents.put(evolve(agent, current_task=await still(ctx, rest[0]) if rest else None))
+
+
+async def still(ctx: Context, task_id: str) -> str:
+    """The id of a task that was scanned, which from now on must be unchanged at commit: who gives it up at the same moment
+    need not change the agent's record."""
+    return (await ctx.tasks.get(task_id)).id
 
 
 def new_meta(client: str | None, pid: int | None, hostname: str | None) -> AgentMeta:

@@ -185,12 +185,22 @@ class Context:
         self.messages.append(Message(from_="system", type="system", content=line, timestamp=self.now, to=to))
 
     async def next_number(self, counter: str, at_least: int = 0) -> int:
-        """The next number of a room-wide series, never given out before. Concurrent users conflict and run again."""
+        """The next number of a room-wide series, never given out before. Concurrent users conflict and run again.
+
+        A scan that must not overlook what others make with a number of theirs comes after this, or after
+        :meth:`last_number`.
+        """
         counters = View(COUNTERS, self.tx)
         last = await counters.find(counter) or Counter(counter)
         following = evolve(last, last=max(last.last, at_least) + 1)
         counters.put(following)
         return following.last
+
+    async def last_number(self, counter: str) -> int:
+        """The last number given out in a room-wide series, 0 before the first. If this unit of work writes anything and
+        another takes a number before its commit, it runs again; that guards the scans that follow."""
+        last = await View(COUNTERS, self.tx).find(counter)
+        return last.last if last is not None else 0
 
     def warn(self, code: str, message: str) -> None:
         """Add a warning to the result."""

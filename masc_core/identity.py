@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import define, field
 
-from masc_core.agents import is_zombie, match_agent, new_meta, release, unfinished_tasks
+from masc_core.agents import is_zombie, match_agent, new_meta, release, still, unfinished_tasks
 from masc_core.context import Caller, Context
 from masc_core.credentials import ProcessToken
 from masc_core.frozen import evolve, frozen
@@ -246,9 +246,7 @@ async def join(
     """
     kind = agent_type or requested.split("-")[0] or requested
     by_token = ctx.caller.auth == "token"
-    own = None if by_token else await _own(ctx, requested, session_id)
-    if own is not None and not await is_protected(ctx, own.name):
-        await ctx.agents.find(own.name.lower())
+    if (own := await _returning(ctx, requested, session_id)) is not None:
         return await _rejoin(ctx, own, requested, capabilities)
     existing = await ctx.agents.find(requested.lower())
     if await is_protected(ctx, requested):
@@ -265,9 +263,20 @@ async def join(
         name = await _free_name(ctx, requested)
     else:
         name = existing.name if existing else requested
+    # Once more, now that the names have been looked at: one of those that were taken may be this client's since then.
+    if name.lower() != requested.lower() and (own := await _returning(ctx, requested, session_id)) is not None:
+        return await _rejoin(ctx, own, requested, capabilities)
     agent = await _enter(ctx, name, requested, kind, capabilities)
     ctx.call.joined_as = (requested, agent.name)
     return Joined(agent, renamed=agent.name.lower() != requested.lower(), rejoined=False, taken_over=False)
+
+
+async def _returning(ctx: Context, requested: str, session_id: str | None) -> Agent | None:
+    """The membership that whoever joins has already, under this or the name it was given instead."""
+    own = None if ctx.caller.auth == "token" else await _own(ctx, requested, session_id)
+    if own is None or await is_protected(ctx, own.name):
+        return None
+    return await ctx.agents.find(own.name.lower())
 
 
 async def is_protected(ctx: Context, name: str) -> bool:
@@ -315,7 +324,7 @@ async def _enter(ctx: Context, name: str, requested: str, kind: str, capabilitie
             joined_at=ctx.now,
             meta=new_meta(client.program, client.pid, _HOST if client.pid else None),
             capabilities=capabilities or [],
-            current_task=held[0].id if held else None,
+            current_task=await still(ctx, held[0].id) if held else None,
             bindings=list(_bindings(ctx)),
         )
     )

@@ -140,7 +140,8 @@ class View(Generic[R]):
         """Records in the order of index ``by`` (of keys without one) whose index parts begin with ``prefix``.
 
         ``low`` (inclusive) and ``high`` (exclusive) bound the part after the prefix; ``after`` is the last record of the
-        page before.
+        page before. What others add before the commit is not seen; a decision that must hold then needs a guard that was
+        read before, see :class:`~masc_core.store.transaction.Transaction`.
         """
         lower, upper = _bounds(prefix, low, high)
         scan = Scan(self._collection.name, by, lower, upper, self._place(after, by), limit, reverse=reverse)

@@ -68,14 +68,26 @@ class LogPosition:
 
 
 class Transaction:
-    """One attempt. Every document that was read must be unchanged at commit; scans promise nothing by themselves."""
+    """One attempt. Every document that was read must be unchanged at commit; scans promise nothing by themselves.
 
-    def __init__(self, driver: Driver, seen: Mapping[Key, Document | None] | None = None) -> None:
+    It is no snapshot: each read is made at its own moment. A decision that rests on a scan, a count, a log or a peek
+    holds at the commit only if a *guard* does: a document that everybody rewrites who could make the decision wrong, read
+    with :meth:`get` **before** the scan. Whoever commits before the guard is read is seen by the scan; whoever commits
+    after it has changed the guard, and this unit of work runs again. Read after the scan, the guard is of no use: it may
+    have been changed in between already. Number series are such guards (``ctx.last_number`` before the scan,
+    ``ctx.next_number`` by each writer), and an agent's record is one for what is given to the agent.
+
+    ``told`` is what an earlier attempt learned from its conflict. Only :meth:`get` makes use of it: what others rely on
+    to be newer than their guard must not be older than this attempt.
+    """
+
+    def __init__(self, driver: Driver, told: Mapping[Key, Document | None] | None = None) -> None:
         self.driver = driver
         self.acquired: tuple[Lease, ...] = ()
         self.notes: dict[object, object] = {}
         """What was worked out from what was read here, by whoever may need it again."""
-        self._seen: dict[Key, Document | None] = dict(seen or {})
+        self._told: dict[Key, Document | None] = dict(told or {})
+        self._seen: dict[Key, Document | None] = {}
         self._read: dict[Key, Document | None] = {}
         self._documents: dict[Key, Put | Delete] = {}
         self._appends: list[tuple[Append, LogPosition]] = []
@@ -89,6 +101,8 @@ class Transaction:
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         """The documents as this unit of work sees them; they must be unchanged at commit."""
+        if self._told:
+            self._seen.update({key: self._told[key] for key in keys if key in self._told and key not in self._seen})
         found = await self.peek(keys)
         for key in keys:
             if key not in self._read:
@@ -96,7 +110,8 @@ class Transaction:
         return found
 
     async def peek(self, keys: Sequence[Key]) -> list[Document | None]:
-        """As :meth:`get`, without the promise: a change by others before the commit does not matter."""
+        """As :meth:`get`, without the promise: a change by others before the commit does not matter, or a guard tells of
+        it; see :class:`Transaction`."""
         seen = self._seen
         if missing := [key for key in keys if key not in seen]:
             seen.update(zip(missing, await self.driver.get(missing), strict=True))
@@ -129,7 +144,11 @@ class Transaction:
         self._held.append(check)
 
     async def scan(self, scan: Scan) -> list[Document]:
-        """A range, with this unit of work's own buffered writes laid over it."""
+        """A range, with this unit of work's own buffered writes laid over it.
+
+        Others may add to it, or take from it, before the commit. What must hold until then needs a guard that was read
+        before the scan; see :class:`Transaction`.
+        """
         own = {key: write for key, write in self._documents.items() if key.collection == scan.collection}
         if not own:
             found = await self.driver.scan(scan)

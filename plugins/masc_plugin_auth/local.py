@@ -30,10 +30,10 @@ class BegunAnew:
 async def masc_auth_reset(ctx: Context, admin_name: AgentName = "admin", deliver: Deliver | None = None) -> BegunAnew:
     """Delete every credential and issue a new admin token and secret."""
     credentials, states, secret = ctx.collection(CREDENTIALS), ctx.collection(AUTH), new_secret()
+    state = await states.find(STATE) or AuthState()  # before the scan: new credentials rewrite it
     deleted = await credentials.scan()
     for credential in deleted:
         credentials.delete(credential)
-    state = await states.find(STATE) or AuthState()
     states.put(evolve(state, enabled=True, room_secret_hash=hash_of(secret)))
     issued = await issue(ctx, admin_name, "admin", None, deliver, created_by=ctx.actor)
     made = issued.credential

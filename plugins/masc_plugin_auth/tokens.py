@@ -36,6 +36,16 @@ Hours = Annotated[int, Bound(minimum=1, maximum=8760)]
 Token = Annotated[str, Bound(minLength=64, maxLength=64, pattern="^[0-9a-f]{64}$"), Verbatim()]
 
 
+async def _ensure_still(ctx: Context) -> None:
+    """Refuse a caller whose token was revoked or replaced since the call began: it must leave no credential behind."""
+    token = ctx.call.client.token
+    if ctx.caller.auth != "token" or token is None:
+        return
+    own = await ctx.collection(CREDENTIALS).find((ctx.caller.by or ctx.actor).lower())
+    if own is None or not hmac.compare_digest(own.token_hash, hash_of(token)):
+        raise InvalidToken()
+
+
 async def _ensure_on(ctx: Context) -> None:
     state = await ctx.collection(AUTH).find(STATE)
     if state is None or not state.enabled:
@@ -75,6 +85,7 @@ async def masc_auth_create_token(
     deliver: Deliver | None = None,
 ) -> TokenCreated:
     """Issue an agent's token; its older one is void at once."""
+    await _ensure_still(ctx)
     await _ensure_on(ctx)
     before = await ctx.collection(CREDENTIALS).find(agent_name.lower())
     if before is not None and role != "admin":

@@ -47,6 +47,7 @@ def masc_records(register: Callable[[Collection[Any] | Log[Any]], None]) -> None
 @hookimpl(trylast=True)
 async def masc_agent_released(ctx: Context, agent: Agent) -> Mapping[str, Any]:
     """An agent's locks go with it."""
+    await ctx.last_number("fence")  # a lock that it takes meanwhile must not be overlooked
     return {"locks_released": await release_all(ctx, "holder", agent.name.lower())}
 
 

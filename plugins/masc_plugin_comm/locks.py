@@ -82,7 +82,7 @@ async def masc_lock(
 ) -> Taken:
     """Lock a file (or a subtree, path/) before editing; repeat to renew."""
     expires_at = ctx.after(ttl_seconds or ctx.settings.locks.ttl_seconds)
-    # Read, so that clean-up of the caller and this lock cannot both succeed.
+    # Read, so that a lock is not taken for a caller that has gone: who lets go of its locks rewrites its record.
     await ctx.agents.find(ctx.agent.lower())
     held = await locks_of(ctx).find(path_key(ctx, file_path))
     if held is not None and not expired(ctx, held):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from typing import Any, Literal
 
 from attrs import field
@@ -42,6 +42,8 @@ LOG_LINES = 50
 DAY_SECONDS = 86_400
 _FIRST_PAGE, _PAGE = 3, 50
 """Nearly always one of the first tasks can be had; after that, few reads matter more than short ones."""
+_LOOKS = 3
+"""Before claim_next believes that there is nothing to do."""
 _ALLOWED: dict[str, list[str]] = {
     "todo": ["claim", "cancel"],
     "claimed": ["start", "done", "cancel", "release"],
@@ -234,6 +236,18 @@ async def choose_next(
     """The todo task to do next: lowest effective priority (one less for each whole day of age, at least 1), then oldest,
     then lowest id, among those the caller can claim. ``own`` are the caller's capabilities."""
     mine = {capability.casefold() for capability in own}
+    for _ in range(_LOOKS):
+        chosen, skipped, looked_at = await _first_fitting(ctx, mine, exclude, needed)
+        # The priorities were read one after the other: a task whose priority changed meanwhile may have been in none.
+        if chosen is not None or looked_at == (await ctx.tasks.count("status")).get("todo", 0):
+            break
+    return chosen, skipped
+
+
+async def _first_fitting(
+    ctx: Context, mine: Set[str], exclude: Sequence[str], needed: str | None
+) -> tuple[Task | None, Skipped, int]:
+    """The first task that can be had, what was passed over, and how many were looked at."""
     skipped = {"blocked": 0, "reserved": 0, "capability": 0, "excluded": 0}
     async for task in _by_urgency(ctx):
         wants = {capability.casefold() for capability in task.capabilities}
@@ -246,8 +260,8 @@ async def choose_next(
         elif await waiting_on(ctx, task):
             skipped["blocked"] += 1
         else:
-            return task, Skipped(**skipped)
-    return None, Skipped(**skipped)
+            return task, Skipped(**skipped), sum(skipped.values()) + 1
+    return None, Skipped(**skipped), sum(skipped.values())
 
 
 async def _by_urgency(ctx: Context) -> AsyncIterator[Task]:

@@ -169,6 +169,7 @@ async def masc_join(
 async def _nickname(ctx: Context, name: str) -> str:
     """``<name>-<adjective>-<animal>`` that nobody has; the one this client has already."""
     mine = set(ctx.call.client.bindings)
+    await ctx.last_number("nickname")  # two joins of one client at once must not give it two
     for agent in await ctx.agents.scan("state", "present"):
         if mine & set(agent.bindings) and _is_nickname(agent.name.lower(), name.lower(), ctx.caller.auth == "process"):
             return agent.name
@@ -178,7 +179,9 @@ async def _nickname(ctx: Context, name: str) -> str:
         suffix = f"-{adjective}-{animal}"
         candidate = name[: 64 - len(suffix)] + suffix
         if (await ctx.agents.peek([candidate.lower()]))[0] is None and not await is_protected(ctx, candidate):
+            await ctx.next_number("nickname")
             return agent_name("agent_name", candidate)
+    await ctx.next_number("nickname")
     adjective, animal = pairs[0]
     suffix = f"-{adjective}-{animal}-{random.randrange(16**4):04x}"
     return agent_name("agent_name", name[: 64 - len(suffix)] + suffix)

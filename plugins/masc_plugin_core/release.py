@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from masc_core import Context, hookimpl
-from masc_core.agents import unfinished_tasks
+from masc_core.agents import still, unfinished_tasks
 from masc_core.clock import parse_time, timestamp
 from masc_core.frozen import evolve
 from masc_core.records import Agent
@@ -17,11 +17,12 @@ __all__ = ["masc_agent_released"]
 @hookimpl
 async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool) -> Mapping[str, list[str]]:
     """Return the agent's unfinished tasks to the board unless kept, and clear reservations for it."""
+    await ctx.last_number("task")  # a task that is reserved for the agent meanwhile must not be overlooked
     for reserved in await ctx.tasks.scan("reserved", agent.name.lower()):
         ctx.tasks.put(evolve(reserved, reserved_for=None, updated_at=ctx.now))
     held = sorted(await unfinished_tasks(ctx, agent.name), key=lambda t: t.id)
     if keep_tasks:
-        return {"tasks_kept": [t.id for t in held]}
+        return {"tasks_kept": [await still(ctx, t.id) for t in held]}
     presence = (await ctx.presence.peek([agent.name.lower()]))[0]
     since = presence.last_seen if presence else timestamp(parse_time(ctx.now))
     own = ctx.caller.name.lower() == agent.name.lower()

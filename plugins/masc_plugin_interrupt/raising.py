@@ -84,6 +84,8 @@ async def _repeated_or_raised(work: Context, request: Request) -> Found:
     """The caller's earlier interrupt for the same thing whose decision it has not been given, or a new one."""
     key = ask_key(work.agent, request.task_id, request.step, request.action)
     checkpoints = work.collection(CHECKPOINTS)
+    # Both in one query, and before the scan: an equal interrupt that is raised meanwhile takes a number.
+    await work.tx.peek([Key(AGENTS.name, work.agent.lower()), Key(COUNTERS.name, "checkpoint")])
     for scanned in await checkpoints.scan("ask", key, reverse=True, limit=1):
         return Found(_remembering(work, await settle(work, await checkpoints.get(scanned.id))), False)
     return Found(await _raise(work, request), True)
@@ -113,7 +115,6 @@ def _warn_of_changes(ctx: Context, request: Request, found: Checkpoint) -> None:
 
 async def _raise(work: Context, request: Request) -> Checkpoint:
     settings = work.settings.of(InterruptSettings)
-    await work.tx.peek([Key(AGENTS.name, work.agent.lower()), Key(COUNTERS.name, "checkpoint")])  # both in one query
     agent = await work.agents.find(work.agent.lower())
     number = await work.next_number("checkpoint")
     raised = work.collection(CHECKPOINTS)

@@ -44,6 +44,7 @@ async def masc_portal_open(ctx: Context, target_agent: AgentName, initial_messag
     if portal is not known:
         portals(ctx).put(portal)
     if not already_open:
+        await _tie(ctx, peer)
         ctx.event("portal_opened", peer, agents=portal.agents)
     return Opened(peer, portal.opened_at, portal.opened_by, already_open, task)
 
@@ -59,6 +60,13 @@ def _opened(ctx: Context, before: Portal | None, peer: str) -> Portal:
         waiting=[before.waiting_for(name) for name in agents] if before else [Waiting(), Waiting()],
         task_count=before.task_count if before else 0,
     )
+
+
+async def _tie(ctx: Context, peer: str) -> None:
+    """Rewrite both agents' records: whoever of them is leaving has perhaps looked for its portals already."""
+    for name in (ctx.agent, peer):
+        if (agent := await ctx.agents.find(name.lower())) is not None:
+            ctx.agents.put(agent)
 
 
 async def _warn_if_offline(ctx: Context, peer: str) -> None:

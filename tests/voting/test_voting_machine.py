@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field
-from hypothesis import event, settings
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from machine_support import profile
 from voting_support import Result, cast, events, messages, status
 
 from masc_core.clock import parse_time
@@ -246,4 +247,4 @@ class VotingMachine(RuleBasedStateMachine):
 
 
 TestVotingMachine = VotingMachine.TestCase
-TestVotingMachine.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestVotingMachine.settings = profile(30, 40)
