@@ -1,8 +1,11 @@
-"""The clock of all servers, also the database's, set an hour forward and back."""
+"""The wall clock set an hour forward and back: everybody's, or only that of the servers' machine."""
 
 from __future__ import annotations
 
 import os
+import struct
+import subprocess
+import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,33 +14,36 @@ from typing import Any
 from mcp.client.client import Client
 
 from .base import Fault
+from .checks import Violation
 from .load import Lost, call
 from .run import Run
 from .servers import HttpServer
-from .stores import NotHere
+from .stores import NotHere, program
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "Skew"]
 
-LIBRARIES = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
+SOURCE = Path(__file__).with_name("shifted_clock.c")
 HOUR = 3600
 
 
 class Clock(Fault):
-    """The wall clock is that of libfaketime, which reads from a file by how much it is wrong."""
+    """The wall clock of all processes is wrong by what a file says."""
 
     name = "clock"
-    about = "the clock is set an hour forward and back; what expired stays so"
+    about = "the clock of all, the database too, is set an hour forward and back; what expired stays so"
 
     def variables(self, directory: Path) -> dict[str, str]:
-        found = [path for place in LIBRARIES for path in Path(place).glob("**/faketime/libfaketimeMT.so.1")]
-        if not found:
-            raise NotHere("setting the clock of one process needs libfaketime (Debian: apt install faketime)")
-        self._file = directory / "clock"
+        return self.shifted(directory)
+
+    def shifted(self, directory: Path) -> dict[str, str]:
+        """The environment of a process whose clock can be set. Raises :class:`NotHere`."""
+        if sys.platform != "linux":
+            raise NotHere("setting the clock of single processes needs Linux")
+        library, self._file = directory / "shifted_clock.so", directory / "clock"
+        command = [program("cc"), "-shared", "-fPIC", "-O2", "-o", str(library), str(SOURCE)]
+        subprocess.run(command, check=True)
         self._write(0)
-        return {
-            "LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }  # fmt: skip
+        return {"LD_PRELOAD": str(library), "SHIFTED_CLOCK": str(self._file)}
 
     async def cycle(self, run: Run, number: int) -> None:
         servers = [endpoint for endpoint in run.endpoints if isinstance(endpoint, HttpServer)]
@@ -86,9 +92,46 @@ class Clock(Fault):
         run.history.clock_set.append(time.monotonic())
 
     def _write(self, seconds: int) -> None:
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{seconds:+d}\n")
-        os.replace(new, self._file)
+        # In place: the processes look at this very file.
+        file = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.pwrite(file, struct.pack("=q", seconds), 0)
+        finally:
+            os.close(file)
+
+
+class Skew(Clock):
+    """Only the machine of the MASC servers has a wrong clock; locks follow the database's."""
+
+    name = "skew"
+    about = "the clock of the servers' machine is set an hour forward and back, the database's is right"
+    stores = ("postgres", "redis")
+
+    def variables(self, directory: Path) -> dict[str, str]:
+        return {}
+
+    async def prepare(self, run: Run) -> None:
+        run.environment |= self.shifted(run.directory)
+        await super().prepare(run)
+
+    async def _expire(self, run: Run, number: int, base: int, keeper: _Agent, other: _Agent) -> None:
+        """Nothing expires: the lock keeps its holder and its fence, the vote goes on."""
+        path = f"clock/{number}/file.py"
+        await keeper.do("masc_lock", file_path=path, ttl_seconds=1800)
+        vote = await keeper.do("masc_vote_create", topic=path, options=["a", "b"], deadline_seconds=1800)
+        self._set(run, base + HOUR)
+        await other.do("masc_lock", file_path=path, ttl_seconds=60)
+        await keeper.do("masc_lock", file_path=path, ttl_seconds=1800)
+        seen = await other.do("masc_vote_status", vote_id=vote["vote"]["id"])
+        if seen["vote"]["status"] != "pending":
+            run.found.append(Violation("leases follow the store's clock", f"{vote['vote']['id']} ended early: {seen}"))
+        self._set(run, base)
+        await other.do("masc_lock", file_path=path, ttl_seconds=60)
+        await keeper.do("masc_unlock", file_path=path)
+
+    def _set(self, run: Run, seconds: int) -> None:
+        # No excuse for a lock to end early, so the history does not know of it.
+        self._write(seconds)
 
 
 class _Agent:
