@@ -187,11 +187,11 @@ def topology(run: Run, environment: dict[str, str], http: int, stdio: int) -> No
 
 async def _cycles(run: Run) -> int:
     """As many cycles as are ordered and time allows."""
-    over = time.monotonic() + run.order.seconds
     done = 0
     async with _working(run):
         try:
             await run.progress()
+            over = time.monotonic() + run.order.seconds
             while done < run.order.cycles and time.monotonic() < over:
                 await run.order.fault.cycle(run, done)
                 done += 1

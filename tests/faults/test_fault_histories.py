@@ -23,7 +23,7 @@ from history_support import (
     vote_record,
 )
 
-from benchmarks.chaos import claims
+from benchmarks.chaos import checks, claims
 from benchmarks.chaos.history import Final, History, Operation
 from benchmarks.chaos.register import Undecided, linearizable
 
@@ -60,6 +60,13 @@ WRONG: list[Case] = [
     ("finished with other notes", KEPT,
      [ADDED, op("ann", "done", 2, 3, task_id="task-001", notes="mine", result={"changed": True})],
      Final(tasks=[task_record("task-001", "ann", status="done", notes="theirs")], messages=BOARD)),
+    ("an added task has another title", KEPT,
+     [op("ann", "add_task", 0, 1, title="mine", result={"task": task_record("task-001", None, 1)}),
+      op("bob", "add_task", 2, title="theirs")],
+     Final(tasks=[task_record("task-001", None, title="theirs"), task_record("task-002", None, title="mine")],
+           messages=[*BOARD, system(2, "task-002 added by ann p3: mine")])),
+    ("a task is on the board twice", KEPT, [ADDED, op("bob", "add_task", 0, title="theirs")],
+     Final(tasks=[task_record("task-001", None, 1), task_record("task-001", None, 1)], messages=BOARD)),
     ("an added task is missing", KEPT, [ADDED], Final()),
     ("a refused task is there", KEPT,
      [op("ann", "add_task", 0, 1, title="do task-001", error=("storage_busy", {}))],
@@ -83,6 +90,9 @@ WRONG: list[Case] = [
     ("one version says two things", VERSIONS, [seen("ann", 0, 1), seen("bob", 0, 1)], Final()),
     ("an older version is seen later", VERSIONS, [seen(None, 0, 1, version=3), seen("ann", 2, 3, version=2)], Final()),
     ("a fence is given twice", FENCES, [lock("ann", 1, 0, 1), unlock("ann", 1, 2, 3), lock("bob", 1, 4, 5)], Final()),
+    ("a fence is given twice at the same time", FENCES,
+     [lock("ann", 1, 0, 2), op("bob", "lock", 1, 3, file_path="b.py", ttl_seconds=60,
+      result={"fence": 1, "renewed": False, "expires_at": "until-1"})], Final()),
     ("a fence is smaller than an earlier one", FENCES,
      [lock("ann", 2, 0, 1), unlock("ann", 2, 2, 3), lock("bob", 1, 4, 5)], Final()),
     ("two hold one lock", HOLDER, [lock("ann", 1, 0, 1), lock("bob", 2, 2, 3)], Final()),
@@ -112,6 +122,13 @@ WRONG: list[Case] = [
     ("a ballot after the end", DECIDED,
      [cast("ann", "yes", FIRST, 0, 1), cast("bob", "yes", DONE, 2, 3), cast("eve", "no", {**DONE, "version": 4}, 4, 5)],
      Final(votes=[{**DONE, "version": 4, "votes": {**DONE["votes"], "eve": "no"}}], messages=END)),
+    ("it goes on with the next version after its end", DECIDED,
+     [cast("ann", "yes", FIRST, 0, 1), cast("bob", "yes", DONE, 2, 3)],
+     Final(votes=[{**DONE, "version": 4, "status": "pending"}])),
+    ("an older version of it is seen later", DECIDED,
+     [cast("ann", "yes", FIRST, 0, 1), cast("bob", "yes", DONE, 2, 3),
+      op("eve", "vote_status", 4, 5, vote_id="vote-001", result={"vote": FIRST})],
+     Final(votes=[DONE], messages=END)),
     ("its end is announced twice", DECIDED, [cast("ann", "yes", FIRST, 0, 1), cast("bob", "yes", DONE, 2, 3)],
      Final(votes=[DONE], messages=[*END, system(2, "vote-001 approved")])),
     ("it ended, and nobody was told", DECIDED, [cast("ann", "yes", FIRST, 0, 1), cast("bob", "yes", DONE, 2, 3)],
@@ -181,6 +198,14 @@ def test_the_search_gives_up_rather_than_guess() -> None:
     crowd = [claim(f"agent{i}", 0, 100) for i in range(12)]
     with pytest.raises(Undecided):
         linearizable([*crowd, seen_register("nobody")], claims.START, anything_goes, most=1000)
+
+
+def test_what_cannot_be_decided_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*_: object) -> bool:
+        raise Undecided
+
+    monkeypatch.setattr(checks, "linearizable", give_up)
+    assert broken([claim("ann", 0, 1)]) == {LINEAR}
 
 
 def seen_register(holder: str) -> Operation:
