@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "parse_time", "plus", "timestamp"]
+__all__ = ["Clock", "SystemClock", "parse_time", "plus", "steady", "timestamp"]
 
 
 class Clock(Protocol):
@@ -42,6 +42,11 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def steady() -> float:
+    """Seconds of a clock that nobody sets; where the system has one, it goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def timestamp(seconds: float) -> str:

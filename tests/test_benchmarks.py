@@ -18,7 +18,9 @@ def run(script: str, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
 
 
-@pytest.mark.parametrize("script", ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py"])
+@pytest.mark.parametrize(
+    "script", ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py", "faults.py"]
+)
 def test_a_benchmark_says_what_it_measures(script: str) -> None:
     assert "--json" in run(script, "--help")
 
@@ -52,3 +54,15 @@ def test_calls_are_measured_at_each_size() -> None:
 def test_what_guards_cost_is_measured_beside_none() -> None:
     rows = json.loads(run("guards.py", "--calls", "1", "--json"))
     assert all(row["guards_on_us"] > 0 and row["off_us"] > 0 for row in rows)
+
+
+def test_killed_servers_lose_nothing_that_clients_were_told() -> None:
+    (report,) = json.loads(run("faults.py", "--only", "kill", "--cycles", "2", "--seconds", "5", "--json"))
+    assert (report["violations"], report["skipped"]) == ([], None)
+    assert report["cycles"] >= 1
+    assert report["ok"] > 0
+
+
+def test_a_fault_that_a_store_cannot_have_is_named() -> None:
+    (report,) = json.loads(run("faults.py", "--only", "database", "--json"))
+    assert report["skipped"] == "sqlite has no server of its own"

@@ -21,6 +21,7 @@ from psycopg import AsyncConnection, errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
+from masc_core.clock import steady
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.store._postgres_values import register
 
@@ -119,11 +120,11 @@ class Pool:
 
     async def _set_up(self, db: Connection) -> None:
         register(db)
-        before = time.time()
+        before = steady()
         row = await (await db.execute(_SETUP, prepare=False)).fetchone()
         assert row is not None
         pid, isolation, fsync, now = row
-        self._observe(now, before, time.time())
+        self._observe(now, before, steady())
         self.fsync = fsync == "on"
         if pid != db.info.backend_pid:
             # A pooler answers the handshake with a number of its own. It may change the server behind our back between

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 
+from masc_core.clock import steady
+
 __all__ = ["ServerClock"]
 
 _JITTER = 0.005
 
 
 class ServerClock:
-    """A :class:`masc_core.clock.Clock` that follows the server's time by the difference seen in its answers."""
+    """A :class:`masc_core.clock.Clock` that follows the server's time by the difference seen in its answers.
+
+    The difference is one to a steady clock of this machine: its wall clock may be set while leases are running.
+    """
 
     def __init__(self) -> None:
-        self._offset: float | None = None
+        self._offset = time.time() - steady()
+        self._known = False
 
     def now(self) -> float:
-        return time.time() + (self._offset or 0.0)
+        return steady() + self._offset
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -26,10 +32,11 @@ class ServerClock:
         await asyncio.sleep(seconds)
 
     def seen(self, server: float, asked: float, answered: float) -> None:
-        """The server said ``server`` between the local times ``asked`` and ``answered``.
+        """The server said ``server`` between the times ``asked`` and ``answered`` of :func:`steady`.
 
         Only a difference that the way there and back cannot explain is taken over: time should not tremble.
         """
         offset = server - (asked + answered) / 2
-        if self._offset is None or abs(offset - self._offset) > (answered - asked) / 2 + _JITTER:
+        if not self._known or abs(offset - self._offset) > (answered - asked) / 2 + _JITTER:
             self._offset = offset
+            self._known = True

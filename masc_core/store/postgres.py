@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 import psycopg
 
-from masc_core.clock import Clock
+from masc_core.clock import Clock, steady
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.store import _postgres_reads as reads
 from masc_core.store._leases import LeaseOutcome, settle_leases
@@ -140,7 +139,7 @@ class PostgresDriver:
         return await self._read(lambda db: reads.read_heads(db, self._room, logs))
 
     async def leases(self, names: Sequence[str]) -> list[Lease | None]:
-        before = time.time()
+        before = steady()
         stored, now = await self._read(lambda db: reads.read_leases(db, self._room, names))
         now = self._now(now, before)
         return [self._live(lease, now) for lease in stored]
@@ -217,7 +216,7 @@ class PostgresDriver:
         dead: Mapping[str, int],
     ) -> list[int] | None:
         """Call ``masc.apply``: the numbers given out, ``None`` when a log has moved on. Raises :class:`Conflict`."""
-        before = time.time()
+        before = steady()
         values = change.parameters(checks, leases, dead)
         rows = await reads.rows(db, APPLY, self._room, self._milliseconds, self._durable, *values)
         now, seqs, stale, failed, versions, bodies = rows[0]
@@ -246,7 +245,7 @@ class PostgresDriver:
         self, db: Connection, checks: Sequence[Check], writes: Sequence[Write], late: Sequence[str]
     ) -> Committed:
         names = _lease_names(checks, writes)
-        before = time.time()
+        before = steady()
         blobs = [Blobs.of([name.encode() for name in some]) for some in (names, late)]
         await db.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         ((now, fence, owners, fences, expires, lasts, bodies),) = await reads.rows(
@@ -322,7 +321,7 @@ class PostgresDriver:
         """The time that decides: the server's own, unless a clock was given."""
         if server is None or self._server_clock is None:
             return self.clock.now()
-        self._server_clock.observe(server, before, time.time())
+        self._server_clock.observe(server, before, steady())
         return server
 
     def _live(self, lease: Lease | None, now: float) -> Lease | None:

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from masc_core.clock import Clock
+from masc_core.clock import Clock, steady
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.store._limits import check_limits
 from masc_core.store._redis_access import (
@@ -184,13 +184,13 @@ class RedisDriver:
             lane.commits += 1
             attempt = _Attempt(self, lane, commit)
             while True:
-                asked = time.time()
+                asked = steady()
                 kind, *answer = await attempt.run()
                 if kind in (b"done", b"conflict", b"late"):
                     if answer[0]:
                         self._identity, self._known = answer[0], True
                     if self._followed is not None and not attempt.resent:
-                        self._followed.seen(float(answer[1]), asked, time.time())
+                        self._followed.seen(float(answer[1]), asked, steady())
                 if kind == b"done" and commit.problem is not None:
                     raise commit.problem
                 if kind == b"done":
@@ -222,9 +222,9 @@ class RedisDriver:
             await check_server(lane, address, self._durability)
             identity = await check_schema(lane, self._keys.meta, address)
             if self._followed is not None:
-                asked = time.time()
+                asked = steady()
                 seconds, micros = await lane.call(b"TIME")
-                self._followed.seen(int(seconds) + int(micros) / 1e6, asked, time.time())
+                self._followed.seen(int(seconds) + int(micros) / 1e6, asked, steady())
         except AuthenticationError as error:
             raise StartError(message=f"{address} refuses the credentials; correct MASC_REDIS_URL") from error
         except (ResponseError, *LOST) as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from masc_core.context import Context
-from masc_core.frozen import frozen
+from masc_core.clock import plus
+from masc_core.context import Caller, Context
+from masc_core.frozen import evolve, frozen
 from masc_core.store.collections import View
+from masc_core.tools import ADMIN
 from masc_plugin_comm.records import LOCKS, Lock, ancestors, compared, descendants, lock_key
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
 ]
 
 SHOWN_FILES = 20
+TICK = 0.001
+"""The grain of timestamps in seconds."""
 SOON_SECONDS = 300
 
 
@@ -120,11 +124,29 @@ class LockOverview:
     files: list[ShownLock]
 
 
+async def _end(ctx: Context, over: Sequence[Lock]) -> None:
+    """Remove locks that are over, as the system and in a unit of work of its own.
+
+    Who was told that a lock is over must not meet it again when the clock is set back.
+    """
+
+    async def end(work: Context) -> None:
+        system = evolve(work, caller=Caller("system", ADMIN, "local"))
+        for lock in over:
+            stored = await locks_of(work).find(lock.key)
+            if stored is not None and stored.fence == lock.fence and expired(ctx, stored):
+                drop(system, stored)
+
+    if over:
+        await ctx.transact(end)
+
+
 async def overview(ctx: Context) -> LockOverview:
-    """The locks in force. The expired ones at hand are few, as the sweep removes them every minute."""
+    """The locks in force. The expired ones at hand are few, as the sweep removes them every minute; they are removed."""
     locks = locks_of(ctx)
     stored = sum((await locks.count("holder")).values())
-    over = await locks.scan("expires", high=ctx.now)
+    over = await locks.scan("expires", high=plus(ctx.now, TICK))
+    await _end(ctx, over)
     live = [lock for lock in await locks.scan("expires", low=ctx.now, limit=SHOWN_FILES + 1) if not expired(ctx, lock)]
     soon = ctx.after(SOON_SECONDS)
     shown = [ShownLock(k.file_path, k.locked_by, k.expires_at, k.expires_at <= soon) for k in live[:SHOWN_FILES]]

@@ -143,6 +143,8 @@ async def masc_unlock(ctx: Context, file_path: FilePath, fence: Fence | None = N
     agent = ctx.agent
     lock = await locks_of(ctx).find(path_key(ctx, file_path))
     if lock is None or expired(ctx, lock):
+        if lock is not None:
+            drop(ctx, lock)  # so that it does not come back when the clock is set back
         ctx.warn("not_locked", f"{file_path} is not locked")
         return Unlocked(file_path, released=False)
     if lock.locked_by.lower() != agent.lower() and not ctx.caller.admin:

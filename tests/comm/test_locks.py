@@ -7,6 +7,9 @@ import asyncio
 import pytest
 from postgres_fixtures import every_store
 
+from masc_core.records import EVENTS
+from masc_core.store.collections import LogView
+from masc_core.store.transaction import Transaction
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp
 
@@ -44,6 +47,36 @@ async def test_an_expired_lock_is_free_for_others(masc: MascApp, clock: ManualCl
     second = await masc.call("masc_lock", "gemini", file_path="a")
     assert second["fence"] > first["fence"]
     assert (await masc.error("masc_unlock", "claude", file_path="a"))["code"] == "lock_not_owner"
+
+
+@every_store
+@pytest.mark.parametrize("look", ["unlock", "status"])
+async def test_a_lock_that_was_seen_expired_stays_so_when_the_clock_is_set_back(
+    masc: MascApp, clock: ManualClock, look: str
+) -> None:
+    first = await masc.call("masc_lock", "claude", file_path="a", ttl_seconds=60)
+    kept = await masc.call("masc_lock", "claude", file_path="b", ttl_seconds=7200)
+    clock.jump(3600)
+    if look == "unlock":
+        assert (await masc.call("masc_unlock", "claude", file_path="a", fence=first["fence"]))["released"] is False
+    else:
+        assert (await masc.call("masc_status", "gemini"))["locks"]["active"] == 1
+    clock.jump(-3600)
+    shown = (await masc.call("masc_status", "gemini"))["locks"]
+    assert [shown["active"], *(lock["file_path"] for lock in shown["files"])] == [1, "b"]
+    second = await masc.call("masc_lock", "gemini", file_path="a")
+    assert second["fence"] > kept["fence"]
+    assert (await masc.error("masc_unlock", "claude", file_path="a", fence=first["fence"]))["code"] == "lock_not_owner"
+
+
+async def test_a_lock_that_a_look_finds_expired_is_ended_by_the_system(masc: MascApp, clock: ManualClock) -> None:
+    await masc.call("masc_lock", "claude", file_path="a", ttl_seconds=60)
+    clock.jump(60)
+    assert (await masc.call("masc_status", "gemini"))["locks"] == {"active": 0, "files": []}
+    events = await LogView(EVENTS, Transaction(masc.kernel.start_room.driver)).read(limit=100)
+    assert [(e.type, e.actor, e.subject) for e in events if e.type.startswith("lock_")][1:] == [
+        ("lock_expired", "system", "claude")
+    ]
 
 
 async def test_unlock_checks_the_fence_and_tells_when_there_is_no_lock(masc: MascApp) -> None:

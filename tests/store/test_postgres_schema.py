@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from postgres_support import A, Make
 
+from masc_core.clock import steady
 from masc_core.errors import StartError
 from masc_core.store import _postgres_schema
 from masc_core.store._postgres_clock import ServerClock
@@ -132,14 +133,23 @@ class TestClock:
             assert (store.clock, lease.expires_at) == (clock, clock.now() + 100)
 
     def test_the_distance_changes_only_when_it_is_proved_wrong(self) -> None:
-        clock, here = ServerClock(), time.time()
+        clock, here = ServerClock(), steady()
         clock.observe(here + 100, here - 1, here + 1)
-        assert 99 < clock.now() - time.time() < 101
+        assert 99 < clock.now() - steady() < 101
         before = clock._offset
         clock.observe(here + 100.5, here - 1, here + 1)
         assert clock._offset == before
         clock.observe(here + 50, here - 0.1, here + 0.1)
-        assert 49 < clock.now() - time.time() < 51
+        assert 49 < clock.now() - steady() < 51
+
+    async def test_setting_this_machines_clock_changes_nothing(
+        self, make_postgres: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = time.time
+        async with make_postgres() as store:
+            for step in (3600, -3600):
+                monkeypatch.setattr(time, "time", lambda step=step: real() + step)
+                assert abs(store.clock.now() - real()) < 60
 
 
 class TestAddress:

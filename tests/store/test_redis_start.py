@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from redis_server import FIT, RedisServer, free_port
 
-from masc_core.clock import SystemClock
+from masc_core.clock import SystemClock, steady
 from masc_core.errors import MascError, StartError, StorageUnavailable
 from masc_core.frozen import evolve
 from masc_core.settings import Settings, load_settings
@@ -267,15 +267,24 @@ class TestClock:
             assert await store.leases(["l"]) == [lease]
 
     def test_a_difference_that_travel_explains_is_not_taken_over(self) -> None:
-        clock, here = ServerClock(), time.time()
+        clock, here = ServerClock(), steady()
         clock.seen(here + 100, here, here)
-        first = clock.now() - time.time()
+        first = clock.now() - steady()
         assert abs(first - 100) < 0.1
         clock.seen(here + 100.04, here, here + 0.1)
         clock.seen(here + 100.004, here, here)
-        assert abs(clock.now() - time.time() - first) < 0.001
+        assert abs(clock.now() - steady() - first) < 0.001
         clock.seen(here + 90, here, here + 0.1)
-        assert abs(clock.now() - time.time() - 89.95) < 0.01
+        assert abs(clock.now() - steady() - 89.95) < 0.01
+
+    async def test_setting_this_machines_clock_changes_nothing(
+        self, start: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = time.time
+        async with RedisDriver(start().url) as store:
+            for step in (3600, -3600):
+                monkeypatch.setattr(time, "time", lambda step=step: real() + step)
+                assert abs(store.clock.now() - real()) < 60
 
 
 class TestOpening:
