@@ -31,6 +31,7 @@ from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
 from masc_plugin_auth.checks import Attempts, auth_state, credential_of, verified
 from masc_plugin_auth.joining import check_secret, masc_joined, masc_name_protected
+from masc_plugin_auth.known import masc_known_secrets
 from masc_plugin_auth.opening import masc_open_bind
 from masc_plugin_auth.records import AUTH, CREDENTIALS, STATE_KEY, AuthSettings, AuthState, Credential
 
@@ -40,6 +41,7 @@ __all__ = [
     "masc_before_call",
     "masc_first_reads",
     "masc_joined",
+    "masc_known_secrets",
     "masc_name_protected",
     "masc_open_bind",
     "masc_recognise",

@@ -23,6 +23,7 @@ class Locksmith:
         self.sources = Sources(environ)
         self._generated: list[bytes] = []
         self._data: dict[bytes, bytes] = {}
+        self._master: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Locksmith({len(self._data)} keys)"
@@ -31,10 +32,11 @@ class Locksmith:
         """The room's keys. Raises what is wrong with the source at the start, :class:`EncryptionKeyMissing` later on."""
         known = [bytes.fromhex(key.id) for key in state.keys]
         if not known:
-            self._data = {}
+            self._data, self._master = {}, None
             return Keyring({}, known=(), active=None, scope=scope_of(state.cluster))
         try:
-            self._data = self._unwrapped(await self.master(state), state)
+            master = await self.master(state)
+            self._data, self._master = self._unwrapped(master, state), master
         except MascError as error:
             if starting:
                 raise
@@ -45,6 +47,12 @@ class Locksmith:
     def keep(self, master: bytes) -> None:
         """Use a key that this process generated, which no source has yet, if the room comes to have it."""
         self._generated.append(master)
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The master keys this process holds, as 64 hex digits: what no text may show."""
+        masters = [*self._generated, *([self._master] if self._master else [])]
+        return frozenset(master.hex() for master in masters)
 
     async def master(self, state: Encryption) -> bytes:
         """The master key of a room that has one. Raises :class:`EncryptionKeyMissing`, ``Invalid`` or ``Wrong``."""

@@ -37,9 +37,7 @@ _QUOTED = {quote: re.compile(rf"(?:[^{_CLOSING.get(quote, quote)}\\\n]|\\.)*+") 
 _QUOTED["'"] = re.compile(r"(?:[^'\\\n]|\\.|'')*+")  # SQL, YAML and INI files double it
 # Where only the closing quote makes it a value, another opening one ends the search for it: else each of many words would
 # look through all the rest of the line.
-_CLOSED = _QUOTED | {
-    quote: re.compile(rf"(?:[^{quote}{closing}\\\n]|\\.)*+") for quote, closing in _CLOSING.items()
-}
+_CLOSED = _QUOTED | {quote: re.compile(rf"(?:[^{quote}{closing}\\\n]|\\.)*+") for quote, closing in _CLOSING.items()}
 _NEXT_KEY = r"[\"'{\[]|[\w.$-]{1,64}[\"']?[=:]"
 _BARE = re.compile(rf"(?:[^\s,;&\"'`]++|[,;&](?!{_NEXT_KEY})|[\"'`](?![,;:)\]}}>\s]|\Z))*+")
 _STAND_IN = re.compile(r"(?:<[^<>\n]{0,200}>|\$\{\{[^}\n]{0,200}\}\}|\$\{[^}\n]{0,200}\})(?=[\s,;:.)\]}&\"'`/@]|\Z)")

@@ -268,7 +268,9 @@ def test_hostile_texts_of_50000_characters_take_less_than_half_a_second(piece: s
     assert time.process_time() - started < 0.5
 
 
-@pytest.mark.parametrize("text", ["token “hunter2x”", "a “b “c token “hunter2x” d", "token: “hunter2x", "token: “hunt“er2x"])
+@pytest.mark.parametrize(
+    "text", ["token “hunter2x”", "a “b “c token “hunter2x” d", "token: “hunter2x", "token: “hunt“er2x"]
+)
 def test_a_value_in_typographic_quotes_is_found_with_others_round_it(text: str) -> None:
     assert "er2x" not in redact(text)
 
