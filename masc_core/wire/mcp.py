@@ -352,7 +352,8 @@ class Adapter:
         before, self._shown = self._shown, {}
         changed: dict[str, bool] = {}
         sessions = [(session, client) for session, client in self._sessions.values() if client.selection is None]
-        known = [(session, (await recognise(self._kernel, client)).client) for session, client in sessions]
+        # Not their attempt: an old token of a session that only listens must not count as a failed one.
+        known = [(s, (await recognise(self._kernel, client, alone=False)).client) for s, client in sessions]
         for client in [Client("http", "", authenticated=name or None) for name in {"", *self._streams}] + [
             client for _, client in known
         ]:

@@ -24,6 +24,7 @@ from masc_core.testing.app import MascApp, masc_app
 from masc_core.wire._source import network
 from masc_core.wire.http import HttpOptions, build_app, serve_http
 from masc_core.wire.mcp import Adapter
+from masc_plugin_auth.checks import MOST_FAILURES, Attempts
 
 BOUND = 20.0
 
@@ -90,6 +91,27 @@ async def test_one_agents_switch_changes_and_announces_its_own_list_alone(room: 
         await room.masc.outcome("masc_switch_mode", admin, mode="minimal", scope="room")
         await unheard.wait()
         assert [len((await c.list_tools()).tools) for c in (one, other)] == [after[0], 20]
+
+
+async def test_a_session_with_an_old_token_that_only_listens_guesses_nothing(room: Secured) -> None:
+    heard = asyncio.Event()
+    good, gone = await room.token("claude"), await room.token("gemini")
+    async with (
+        serving(room.masc) as url,
+        client(url, good, heard) as one,
+        client(url, gone, asyncio.Event()) as other,
+    ):
+        await one.list_tools()
+        await other.list_tools()
+        await room.ask("masc_auth_revoke", room.admin, agent_name="gemini")
+        admin = room.client(room.admin)
+        admin.selection = None
+        for n in range(MOST_FAILURES):
+            heard.clear()
+            await room.masc.outcome("masc_switch_mode", admin, mode=("minimal", "full")[n % 2], scope="room")
+            await heard.wait()
+        opened = room.masc.kernel.start_room
+        opened.remember(Attempts).ensure("127.0.0.1", opened.clock.monotonic())  # nobody there is locked out
 
 
 def headers(token: str, **more: str) -> dict[str, str]:
