@@ -157,7 +157,9 @@ async def masc_authenticate(ctx: Context) -> dict[str, Any] | None:
 async def _renewing(ctx: Context) -> Caller:
     """Whose token is to be renewed, so that the call counts as its owner's; whether it may be, the tool checks."""
     presented = ctx.call.arguments.get("token") or ctx.call.client.token
-    if not well_formed(presented) or (credential := await credential_of(ctx, ctx.tx, presented)) is None:
+    if not isinstance(presented, str) or not well_formed(presented):
+        return Caller()
+    if (credential := await credential_of(ctx, ctx.tx, presented)) is None:
         return Caller()
     return Caller(credential.agent_name, credential.rank, "token", requested=credential.agent_name)
 

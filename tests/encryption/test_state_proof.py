@@ -10,7 +10,7 @@ import orjson
 import pytest
 from room_support import KEY, OTHER, convert, files_with, inner, masc
 
-from masc_core.store.driver import Key, Put
+from masc_core.store.driver import Delete, Key, Put
 from masc_core.store.envelope import is_sealed
 from masc_core.store.sealing import STATE_KEY
 from masc_core.testing.app import MascApp, masc_app
@@ -91,6 +91,22 @@ async def test_no_server_starts_on_it_and_nothing_is_opened_or_written(
     for command in (["call", "masc_add_task", f'{{"title": "{MARKER}"}}'], ["encryption", "migrate"], ["status"]):
         ran = masc(tmp_path, *command, key=KEY)
         assert ran.status == 1 and ran.err.startswith("record_unreadable: encryption state"), ran
+        assert "Traceback" not in ran.err
+    assert files_with(tmp_path, MARKER) == []
+
+
+async def test_without_the_state_nothing_is_read_and_nothing_written_in_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MASC_ENCRYPTION_KEY", KEY)
+    async with masc_app(tmp_path, backend="sqlite") as app:
+        await app.call("masc_add_task", "claude", title="first")
+        await app.call("masc_encryption_enable")
+        await convert(app)
+        await inner(app).commit([], [Delete(STATE_KEY)])
+    for command in (["call", "masc_add_task", f'{{"title": "{MARKER}"}}'], ["call", "masc_tasks"], ["status"]):
+        ran = masc(tmp_path, *command, key=KEY)
+        assert ran.status == 1 and "record_unreadable: room default cannot be read (unknown_key_id)" in ran.err, ran
         assert "Traceback" not in ran.err
     assert files_with(tmp_path, MARKER) == []
 
