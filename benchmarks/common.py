@@ -44,9 +44,9 @@ async def http_server(command: Sequence[str]) -> AsyncIterator[str]:
         await process.wait()
 
 
-def stdio_server(command: Sequence[str]) -> Any:
+def stdio_server(command: Sequence[str], environment: dict[str, str] | None = None) -> Any:
     """What a client connects to when it starts ``command`` itself."""
-    return stdio_client(StdioServerParameters(command=command[0], args=list(command[1:])))
+    return stdio_client(StdioServerParameters(command=command[0], args=list(command[1:]), env=environment))
 
 
 def masc_stdio(project: Path, agent: str) -> Any:

@@ -24,7 +24,8 @@ from scale_categories import CATEGORY_STEPS, fill_categories
 
 from masc_core.clock import plus, timestamp
 from masc_core.frozen import evolve
-from masc_core.kernel import Kernel, local_client
+from masc_core.identity import Client, local_client
+from masc_core.kernel import Kernel
 from masc_core.plugins import load
 from masc_core.records import COUNTERS, EVENTS, MESSAGES, PRESENCE, TASKS, Counter, Event, Mention, Message, Task
 from masc_core.rooms import Base
@@ -50,13 +51,15 @@ class Room:
     kernel: Kernel
     task: str = ""
     noted: dict[str, Any] = field(factory=dict)
+    clients: dict[str, Client] = field(factory=dict)
     times: dict[str, list[float]] = field(factory=dict)
     """Microseconds by call."""
 
     async def call(self, tool: str, agent: str = "agent-1", **arguments: Any) -> dict[str, Any]:
         """A call that must succeed."""
-        client = local_client(agent)
-        client.selection = self.kernel.modes.check("full", (), "process")
+        if (client := self.clients.get(agent)) is None:
+            client = self.clients[agent] = local_client(agent)
+            client.selection = self.kernel.modes.check("full", (), "process")
         outcome = await self.kernel.call(tool, arguments, client)
         if outcome.error is not None:
             raise outcome.error

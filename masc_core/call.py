@@ -39,7 +39,7 @@ from masc_core.render import render
 from masc_core.rooms import OpenRoom, resolve_base
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
-from masc_core.store.transaction import Transaction, transact
+from masc_core.store.transaction import Transaction
 from masc_core.tools import CallerUse, Tool
 from masc_core.values import NAME_LENGTH, check_text
 
@@ -119,8 +119,12 @@ def failure(error: MascError) -> Outcome:
     return Outcome({"error": error.as_dict()}, f"{error.code}: {error}", error)
 
 
-def first_reads(contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
+def first_reads(kernel: Kernel, contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
     """What a call reads first, besides what every call does: the records of the agent it most likely acts for."""
+    if client.token is not None:
+        asked = kernel.registry.answers("masc_token_reads", {"room": kernel.start_room, "token": client.token})
+        if keys := [key for keys in asked for key in keys]:
+            return keys
     name = client.agent or (
         None if contract.tool.caller is CallerUse.NONE else arguments.get(contract.tool.caller_field)
     )
@@ -251,15 +255,17 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     record = None
     tx = None
     if exists:
-        tx = call.reading if call.reading is not None and room is kernel.start_room else Transaction(room.driver)
-        await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
+        tx = call.reading if room is kernel.start_room else None
+        if tx is None:
+            tx = Transaction(room.driver)
+            await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
         record = await View(ROOMS, tx).find(ROOM_ID)
     actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
         await _ensure_acceptable(kernel, call, room)
         await room.connect(create=True)
         if not tool.transactional:
-            _, call.room_created = await transact(room.driver, lambda tx: room.found(tx, actor))
+            _, call.room_created = await room.transact(lambda tx: room.found(tx, actor))
         tx, record = Transaction(room.driver), room.record()
     if record is None and tool.needs_room:
         raise NotInitialised(path=str(room.base.path))
@@ -313,7 +319,7 @@ async def _in_unit_of_work(
         await ctx.ask("masc_in_commit", ctx=ctx)
         return ctx, result, joined
 
-    done = await transact(room.driver, attempt, primed.tx)
+    done = await room.transact(attempt, primed.tx)
     await done[0].settle()
     return done
 
@@ -328,7 +334,7 @@ async def _outside(
         async def attempt(tx: Transaction) -> bool:
             return await be_present(await repeated.context(tx))
 
-        joined = await transact(room.driver, attempt, primed.tx)
+        joined = await room.transact(attempt, primed.tx)
         if call.joined_as is not None:
             # At once: a call that is refused or sent to its user has joined all the same.
             call.bindings.joined(call.client, str(room.base.path), *call.joined_as)

@@ -38,7 +38,7 @@ from masc_core.records import (
 from masc_core.rooms import OpenRoom, clear, export_lines, write_private
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
-from masc_core.store.transaction import Transaction, transact
+from masc_core.store.transaction import Transaction
 from masc_core.tools import Role
 from masc_core.values import CONTROLS
 
@@ -224,7 +224,7 @@ class Context:
                 await ctx.ask("masc_in_commit", ctx=ctx)
             return result, ctx
 
-        result, done = await transact(self._open.driver, attempt)
+        result, done = await self._open.transact(attempt)
         self.call.concluded = self.call.concluded or self.call.concluding
         await done.settle()
         return result

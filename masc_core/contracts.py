@@ -22,6 +22,7 @@ from attrs import field, frozen
 from masc_core._quick import quick_check
 from masc_core._texts import Texts, texts_of
 from masc_core.errors import InvalidArgument, MascError, StartError
+from masc_core.frozen import is_record
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import CallerUse, Tool
 from masc_core.values import AgentName, Bound, Parsed, check_text, shown, trimmed
@@ -320,7 +321,7 @@ def _derive(tool: Tool) -> Contract:
     if required:
         schema["required"] = required
     result = hints.get("return")
-    if not isinstance(result, type) or not attrs.has(result):
+    if not isinstance(result, type) or not is_record(result):
         raise TypeError("the return annotation must be an attrs class")
     return Contract(tool, schema, result, names, parsers)
 

@@ -63,6 +63,13 @@ class MascHooks:
         """
 
     @hookspec
+    def masc_token_reads(self, room: OpenRoom, token: str) -> Sequence[Key]:  # type: ignore[empty-body]
+        """Name documents that will be looked at because a client presents this token, so that they come with the first read.
+
+        Called at the beginning of each call with a token, by the kernel. New in 0.1.
+        """
+
+    @hookspec
     def masc_recognise(  # type: ignore[empty-body]
         self, room: OpenRoom, reading: Transaction, client: Client, alone: bool
     ) -> Answer:

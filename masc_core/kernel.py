@@ -129,7 +129,7 @@ class Kernel:
         """Run a tool by its contract; also one that no plugin registers, as local commands have them: it is offered to
         nobody and takes the same path."""
         try:
-            reading = await self.reading(*calls.first_reads(contract, arguments, client))
+            reading = await self.reading(*calls.first_reads(self, contract, arguments, client))
             if client.token is not None:
                 client = (await recognise(self, client, reading, alone=False)).client
             active = await self.active(client, reading)

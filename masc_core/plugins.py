@@ -36,7 +36,7 @@ CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt co
 GUARD_ORDER = "auth ratelimit redaction audit encryption".split()
 """Order in which the first-party guards are asked; others follow by name."""
 FIRST_PARTY = "masc_plugin_"
-_PLAIN_HOOKS = frozenset({"masc_tools", "masc_records", "masc_settings", "masc_first_reads"})
+_PLAIN_HOOKS = frozenset({"masc_tools", "masc_records", "masc_settings", "masc_first_reads", "masc_token_reads"})
 _SECRET = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
 _CATEGORY = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
 
@@ -102,7 +102,7 @@ class Registry:
         if self.traced and asked:
             return getattr(self.manager.hook, name)(**arguments)[::-1]  # type: ignore[no-any-return]
         # What pluggy would do, at a fraction of the cost: every call asks several hooks.
-        return [ask(**{a: arguments[a] for a in names}) for ask, names in asked]
+        return [ask(*[arguments[name] for name in names]) for ask, names in asked]
 
 
 def _rank(point: EntryPoint, order: Sequence[str]) -> tuple[int, str]:

@@ -38,11 +38,11 @@ async def recognise(
 
     Raises what a guard has against even looking.
     """
-    hook = kernel.registry.hook("masc_recognise")
-    if hook is None or not await kernel.start_room.connect(create=False):
+    if not await kernel.start_room.connect(create=False):
         return Recognised(client)
     reading = reading or Transaction(kernel.start_room.driver)
-    answers = hook(room=kernel.start_room, reading=reading, client=client, alone=alone)[::-1]
+    asked = {"room": kernel.start_room, "reading": reading, "client": client, "alone": alone}
+    answers = kernel.registry.answers("masc_recognise", asked)
     try:
         for answer in answers:
             if (found := await answer) is not None:

@@ -15,7 +15,7 @@ from masc_core.values import CONTROLS
 __all__ = ["render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
-_UNSAFE = re.compile(CONTROLS)
+_UNSAFE = re.compile(rf"{CONTROLS}|\\(?=[nru\\]|{CONTROLS})")
 _BARE = re.compile(r"[\w./:@+-]+\Z").match
 _QUOTES = re.compile('"+').findall
 _CONTAINERS = frozenset({dict, list})
@@ -46,12 +46,18 @@ def _items(pad: str, items: Sequence[Any]) -> list[str]:
 
 def _record(start: str, pad: str, record: Mapping[str, Any]) -> list[str]:
     """A record on one line; its lists of records that hold texts follow, so that each text has a line to itself."""
-    lists = {k: v for k, v in record.items() if type(v) is list and _nested(v) and '"' in _value(v)}
-    flat = {k: v for k, v in record.items() if k not in lists} if lists else record
-    lines = [f"{start}{_line(flat)}".rstrip()]
-    for name, items in lists.items():
-        lines.append(f"{pad}  {name}:")
-        lines += _items(f"{pad}  ", items)
+    parts, lists = [], []
+    for key, label in _in_order(tuple(record)):
+        value = record[key]
+        text = _value(value)
+        if type(value) is list and '"' in text and _nested(value):
+            lists.append(key)
+        else:
+            parts.append(f"{label}={text}")
+    lines = [f"{start}{' '.join(parts)}".rstrip()]
+    for key in lists:
+        lines.append(f"{pad}  {key}:")
+        lines += _items(f"{pad}  ", record[key])
     return lines
 
 
@@ -78,6 +84,8 @@ def _key(key: str) -> str:
 
 def _value(value: Any) -> str:
     kind = type(value)
+    if kind is str:
+        return value if _BARE(value) else _quoted(value)
     if kind is dict:
         return f"({_line(value)})"
     if kind is list:
@@ -98,10 +106,13 @@ def _scalar(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text on one line, between more quotes in a row than it has itself, with nothing in it that moves a cursor."""
+    """Text on one line, between more quotes in a row than it has itself, with nothing in it that moves a cursor.
+
+    A backslash that could be taken for the beginning of an escape is doubled.
+    """
     marks = '"' * (1 + max(map(len, _QUOTES(text)))) if '"' in text else '"'
     return f"{marks}{_UNSAFE.sub(_escaped, text)}{marks}"
 
 
 def _escaped(found: re.Match[str]) -> str:
-    return {"\n": r"\n", "\r": r"\r"}.get(found[0], f"\\u{ord(found[0]):04x}")
+    return {"\n": r"\n", "\r": r"\r", "\\": r"\\"}.get(found[0], f"\\u{ord(found[0]):04x}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from masc_core.store.driver import Driver, Key, Scan
 from masc_core.store.envelope import as_json, is_sealed
 from masc_core.store.opening import open_driver, store_exists
 from masc_core.store.sealed import raw
-from masc_core.store.transaction import Transaction
+from masc_core.store.transaction import Transaction, transact
 
 __all__ = ["Base", "OpenRoom", "Rooms", "find_base", "resolve_base"]
 
@@ -116,6 +116,7 @@ class OpenRoom:
     """What plugins remember of the room in this process, each under its own name; gone when the process ends."""
     _driver: Driver | None = field(default=None, repr=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
+    _line: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
 
     @property
     def directory(self) -> Path:
@@ -156,6 +157,10 @@ class OpenRoom:
                 self.clock = clock
                 self._driver = driver
         return self._driver is not None
+
+    async def transact(self, run: Callable[[Transaction], Awaitable[M]], first: Transaction | None = None) -> M:
+        """Run a unit of work; see :func:`masc_core.store.transaction.transact`."""
+        return await transact(self.driver, run, first, self._line)
 
     async def _wrapped(self, driver: Driver, stack: AsyncExitStack) -> Driver:
         """The driver inside those of the guards, each round what the one before made."""

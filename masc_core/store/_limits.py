@@ -66,6 +66,9 @@ def entry_body(write: Append, seq: int, previous: bytes | None) -> bytes:
 
 
 def _key(key: Key) -> None:
+    together = key[0] + key[1]
+    if len(together) <= MAX_KEY and together.isascii():
+        return
     _text("collection", key.collection, MAX_KEY)
     _text("key", key.id, MAX_KEY)
 
@@ -74,6 +77,9 @@ def _content(body: bytes, index: Sequence[IndexEntry]) -> None:
     if len(body) > MAX_BODY and not (body.startswith(SEALED) and len(body) <= MAX_BODY + SEALED_BYTES):
         raise ValueError(f"body of {len(body)} bytes is over {MAX_BODY} bytes")
     for entry in index:
+        together = "".join(entry)
+        if len(together) <= MAX_INDEX and together.isascii():
+            continue
         for text in entry:
             _text("index value", text, MAX_INDEX)
 

@@ -1,8 +1,9 @@
-"""Copies SQLite's write-ahead log back into the file, beside the commits."""
+"""Makes room in SQLite's write-ahead log and copies it back into the file, beside the commits."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ __all__ = ["Keeper"]
 _COMMITS = 200
 _COMMIT_BYTES = 32_768
 _LARGE_LOG = 4 * 1_048_576
+_BUSY_AFTER = 4
 _LONG_LOG_PAGES = 4096
 _PATIENCE = 0.2
 _PAUSE = 0.0005
@@ -34,6 +36,7 @@ class Keeper:
         self._log = Path(f"{path}-wal")
         self._connect = connect
         self._commits = 0
+        self._first = 0
         self._running: Future[None] | None = None
         self.overdue = False
         """The log is long: a checkpoint beside the commits never gets to its end while they keep adding to it, so the
@@ -48,6 +51,11 @@ class Keeper:
     def committed(self, size: int) -> None:
         """Count a commit of ``size`` bytes."""
         self._commits += 1 + size // _COMMIT_BYTES
+        if self._first < _BUSY_AFTER:
+            self._first += 1
+            if self._first == _BUSY_AFTER:
+                self._running = self._pool.submit(self._make_room)
+                return
         if self._commits >= _COMMITS and (self._running is None or self._running.done()):
             self._start()
 
@@ -55,6 +63,21 @@ class Keeper:
         """Wait for a running checkpoint."""
         if self._running is not None:
             await asyncio.wrap_future(self._running)
+
+    def _make_room(self) -> None:
+        """Give a new log the size it will have: syncing a file that grows takes twice as long as one that is overwritten.
+
+        What follows the last frame means nothing to SQLite, and nobody else adds one while this holds the write lock.
+        """
+        with suppress(sqlite3.Error, OSError), closing(self._connect()) as db:
+            db.execute("BEGIN IMMEDIATE")
+            with open(self._log, "r+b", buffering=0) as log:
+                size = log.seek(0, os.SEEK_END)
+                try:
+                    log.write(bytes(max(0, _LARGE_LOG - size)))
+                    os.fsync(log.fileno())
+                except OSError:
+                    log.truncate(size)
 
     def _start(self) -> None:
         self._commits = 0

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
+from typing import Any
 
 from masc_core.store.driver import Contents, Document, Head, Key, Lease, LogEntry, Scan
 
 __all__ = [
+    "AT_ONCE",
     "count_entries",
+    "find_documents",
     "get_documents",
     "read_contents",
     "read_count",
@@ -24,7 +28,8 @@ __all__ = [
 _MOST = 2**63 - 1
 # Bodies are cast because others can write to the file: SQLite keeps text in a column of blobs, and that must come out as
 # bytes that make no sense, not as a value of another type.
-_GET = "SELECT version, CAST(body AS BLOB) FROM documents WHERE room = ? AND collection = ? AND key = ?"
+AT_ONCE = 16
+"""Documents that one statement looks up."""
 _COUNT = "SELECT grp, n FROM tallies WHERE room = ? AND collection = ? AND name = ? AND n > 0"
 _COUNT_ONE = f"{_COUNT} AND grp = ?"
 _COUNT_ENTRIES = "SELECT count(*) FROM entry_index WHERE room = ? AND log = ? AND name = ? AND value = ? AND seq > ?"
@@ -34,17 +39,35 @@ _ENTRIES = "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log =
 _ENTRIES_BACK = (
     "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
 )
-_LAST = "SELECT last FROM heads WHERE room = ? AND log = ?"
 _FIRST = "SELECT seq FROM entries WHERE room = ? AND log = ? ORDER BY seq LIMIT 1"
 _LEASE = "SELECT owner, fence, expires FROM leases WHERE room = ? AND name = ?"
 
 
-def get_documents(db: sqlite3.Connection, room: int, keys: Iterable[Key]) -> list[Document | None]:
-    found: list[Document | None] = []
-    for collection, id in keys:
-        row = db.execute(_GET, (room, collection, id)).fetchone()
-        found.append(None if row is None else Document(Key(collection, id), row[0], row[1]))
+def get_documents(db: sqlite3.Connection, room: int, keys: Sequence[Key]) -> list[Document | None]:
+    found: list[Document | None] = [None] * len(keys)
+    for n, version, body in find_documents(db, room, keys, "version, CAST(body AS BLOB)"):
+        found[n] = Document(keys[n], version, body)
     return found
+
+
+def find_documents(db: sqlite3.Connection, room: int, keys: Sequence[Key], columns: str) -> list[tuple[Any, ...]]:
+    """Those columns of the documents that there are, each row after the place of its key.
+
+    One statement looks up to :data:`AT_ONCE` of them up: a statement costs more than a row.
+    """
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(keys), AT_ONCE):
+        some = keys[start : start + AT_ONCE]
+        found += db.execute(_lookup(start, len(some), columns), (room, *chain.from_iterable(some))).fetchall()
+    return found
+
+
+@lru_cache
+def _lookup(start: int, count: int, columns: str) -> str:
+    return " UNION ALL ".join(
+        f"SELECT {start + n}, {columns} FROM documents WHERE room = ?1 AND collection = ?{2 * n + 2} AND key = ?{2 * n + 3}"
+        for n in range(count)
+    )
 
 
 def read_count(db: sqlite3.Connection, room: int, collection: str, index: str, group: str | None) -> dict[str, int]:
@@ -69,10 +92,17 @@ def read_entries(
     return [LogEntry(seq, body) for seq, body in rows.fetchall()]
 
 
-def read_lasts(db: sqlite3.Connection, room: int, logs: Iterable[str]) -> dict[str, int]:
+def read_lasts(db: sqlite3.Connection, room: int, logs: Collection[str]) -> dict[str, int]:
     """The last number of each log, 0 for one that was never written."""
-    rows = ((log, db.execute(_LAST, (room, log)).fetchone()) for log in logs)
-    return {log: row[0] if row else 0 for log, row in rows}
+    found = dict.fromkeys(logs, 0)
+    if found:
+        found.update(db.execute(_lasts(len(found)), (room, *found)).fetchall())
+    return found
+
+
+@lru_cache
+def _lasts(count: int) -> str:
+    return " UNION ALL ".join(f"SELECT log, last FROM heads WHERE room = ?1 AND log = ?{n + 2}" for n in range(count))
 
 
 def read_heads(db: sqlite3.Connection, room: int, logs: Sequence[str]) -> list[Head]:
@@ -114,7 +144,7 @@ def scan_entries(db: sqlite3.Connection, room: int, scan: Scan) -> list[tuple[st
     where, bounds, order = _range(scan, ("i.value", "i.seq"), after)
     rows = db.execute(
         "SELECT i.value, i.seq, CAST(e.body AS BLOB) FROM entry_index i "
-        "CROSS JOIN entries e ON e.room = i.room AND e.log = i.log AND e.seq = i.seq "
+        "CROSS JOIN entries e ON e.id = i.entry "
         f"WHERE i.room = ? AND i.log = ? AND i.name = ?{where} ORDER BY {order} LIMIT ?",
         (room, scan.collection, scan.index, *bounds, max(0, scan.limit)),
     )

@@ -40,11 +40,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE heads (
             room INTEGER NOT NULL, log TEXT NOT NULL, last INTEGER NOT NULL,
             PRIMARY KEY (room, log)) WITHOUT ROWID""",
+        # In the order they come, whatever their log: what one commit appends is then on one page, the last.
         """CREATE TABLE entries (
-            room INTEGER NOT NULL, log TEXT NOT NULL, seq INTEGER NOT NULL, indexed TEXT NOT NULL, body BLOB NOT NULL,
-            PRIMARY KEY (room, log, seq)) WITHOUT ROWID""",
+            id INTEGER PRIMARY KEY, room INTEGER NOT NULL, log TEXT NOT NULL, seq INTEGER NOT NULL,
+            indexed TEXT NOT NULL, body BLOB NOT NULL,
+            UNIQUE (room, log, seq))""",
         """CREATE TABLE entry_index (
             room INTEGER NOT NULL, log TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, seq INTEGER NOT NULL,
+            entry INTEGER NOT NULL,
             PRIMARY KEY (room, log, name, value, seq)) WITHOUT ROWID""",
         """CREATE TABLE tallies (
             room INTEGER NOT NULL, collection TEXT NOT NULL, name TEXT NOT NULL, grp TEXT NOT NULL, n INTEGER NOT NULL,

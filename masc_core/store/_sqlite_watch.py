@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from masc_core.errors import StorageUnavailable
 from masc_core.store._sqlite_access import is_busy, unavailable
@@ -23,7 +23,7 @@ class Poller:
     they run in a timer's callback, one for all waiters. It is real time: other processes do not follow a test's clock.
     """
 
-    def __init__(self, version: Callable[[], int], lasts: Callable[[Iterable[str]], Mapping[str, int]]) -> None:
+    def __init__(self, version: Callable[[], int], lasts: Callable[[Collection[str]], Mapping[str, int]]) -> None:
         self._version = version
         self._lasts = lasts
         self._waiters = Waiters()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 
 from masc_core.store._leases import LeaseOutcome, settle_leases
 from masc_core.store._limits import entry_body
-from masc_core.store._sqlite_reads import get_documents, read_leases
+from masc_core.store._sqlite_reads import find_documents, get_documents, read_lasts, read_leases
 from masc_core.store.driver import (
     Absent,
     Append,
@@ -33,15 +33,15 @@ from masc_core.store.driver import (
 __all__ = ["Change"]
 
 _MOST = 2**63 - 1
-_FIND = "SELECT id, version, indexed FROM documents WHERE room = ? AND collection = ? AND key = ?"
+_FOUND = "id, version, indexed"
 _UPDATE = "UPDATE documents SET version = version + 1, indexed = ?, body = ? WHERE id = ?"
 _INSERT = "INSERT INTO documents (room, collection, key, version, indexed, body) VALUES (?, ?, ?, ?, ?, ?)"
 _REVIVE = "DELETE FROM tombstones WHERE room = ? AND collection = ? AND key = ? RETURNING version"
 _BURY = "INSERT INTO tombstones (room, collection, key, version) VALUES (?, ?, ?, ?)"
 _DROP = "DELETE FROM documents WHERE id = ?"
-_NEXT = """INSERT INTO heads (room, log, last) VALUES (?, ?, 1)
-    ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last"""
-_ENTRY = "INSERT INTO entries (room, log, seq, indexed, body) VALUES (?, ?, ?, ?, ?)"
+_SET_HEAD = "INSERT OR REPLACE INTO heads (room, log, last) VALUES (?, ?, ?)"
+_LAST_ENTRY = "SELECT max(id) FROM entries"
+_ENTRY = "INSERT INTO entries (id, room, log, seq, indexed, body) VALUES (?, ?, ?, ?, ?, ?)"
 _BODY = "SELECT CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq = ?"
 _REMOVE = "DELETE FROM entries WHERE room = ? AND log = ? AND seq = ? RETURNING indexed"
 _REWRITE = "UPDATE documents SET body = ? WHERE room = ? AND collection = ? AND key = ?"
@@ -53,7 +53,7 @@ _UNINDEX_DOCUMENT = (
 _MOVE_DOCUMENT = (
     "UPDATE document_index SET value = ? WHERE room = ? AND collection = ? AND name = ? AND value = ? AND key = ?"
 )
-_INDEX_ENTRY = "INSERT INTO entry_index (room, log, name, value, seq) VALUES (?, ?, ?, ?, ?)"
+_INDEX_ENTRY = "INSERT INTO entry_index (room, log, name, value, seq, entry) VALUES (?, ?, ?, ?, ?, ?)"
 _UNINDEX_ENTRY = "DELETE FROM entry_index WHERE room = ? AND log = ? AND name = ? AND value = ? AND seq = ?"
 _TALLY = """INSERT INTO tallies (room, collection, name, grp, n) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET n = n + excluded.n"""
@@ -81,8 +81,9 @@ class Change:
         self._found: dict[Key, _Row | None] = {}
         self.buried = dict(dead)
         """The leases that this change took from the table because they were over."""
-        self._entries: list[tuple[int, str, int, str, bytes]] = []
-        self._entry_index: list[tuple[int, str, str, str, int]] = []
+        self._entries: list[tuple[int, int, str, int, str, bytes]] = []
+        self._entry_index: list[tuple[int, str, str, str, int, int]] = []
+        self._last_entry = 0
         self._tallies: dict[tuple[str, str, str], int] = {}
         self.lasts: dict[str, int] = {}
         """The last number of every log that grew."""
@@ -91,6 +92,9 @@ class Change:
 
     def run(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         """Check and write. Raises :class:`Conflict` or ``sqlite3.Error``, in both cases for the caller to roll back."""
+        concerned = [c.key for c in checks if not isinstance(c, Held)]
+        concerned += [w.key for w in writes if isinstance(w, Put | Delete)]
+        self._find(dict.fromkeys(Key(*key) for key in concerned))
         failed = [Key(*c.key) for c in checks if not isinstance(c, Held) and not self._holds(c)]
         leases = settle_leases(checks, writes, self._now, self._load_lease, self._load_fence)
         if failed or leases.failed:
@@ -100,6 +104,7 @@ class Change:
             raise Conflict(current, leases.failed)
         if writes:
             self._write_leases(leases)
+        self._find_ends(dict.fromkeys(write.log for write in writes if isinstance(write, Append)))
         appended = []
         for write in writes:
             if isinstance(write, Put):
@@ -118,23 +123,26 @@ class Change:
                 if 0 < write.seq <= _MOST:
                     self._db.execute(_REWRITE_ENTRY, (write.body, self._room, write.log, write.seq))
         self._write_entries()
+        if self.lasts:
+            self._db.executemany(_SET_HEAD, [(self._room, log, last) for log, last in self.lasts.items()])
         self._write_tallies()
         return Committed(tuple(appended), tuple(leases.granted))
 
-    def _find(self, key: Key) -> _Row | None:
-        if key not in self._found:
-            self._found[key] = self._db.execute(_FIND, (self._room, *key)).fetchone()
-        return self._found[key]
+    def _find(self, keys: Iterable[Key]) -> None:
+        self._found = dict.fromkeys(keys)
+        concerned = list(self._found)
+        for n, *row in find_documents(self._db, self._room, concerned, _FOUND):
+            self._found[concerned[n]] = (row[0], row[1], row[2])
 
     def _holds(self, check: Version | Absent) -> bool:
-        row = self._find(Key(*check.key))
+        row = self._found[Key(*check.key)]
         if isinstance(check, Absent):
             return row is None
         return row is not None and row[1] == check.version
 
     def _put(self, write: Put) -> None:
         key = Key(*write.key)
-        row = self._find(key)
+        row = self._found[key]
         indexed = _encode(write.index)
         if row is not None:
             self._db.execute(_UPDATE, (indexed, write.body, row[0]))
@@ -149,7 +157,7 @@ class Change:
         self._index_document(key, id, "", indexed)
 
     def _delete(self, key: Key) -> None:
-        row = self._find(key)
+        row = self._found[key]
         if row is not None:
             self._db.execute(_DROP, (row[0],))
             self._db.execute(_BURY, (self._room, *key, row[1]))
@@ -174,17 +182,24 @@ class Change:
             self._db.execute(_UNINDEX_DOCUMENT, (self._room, key.collection, name, value, key.id))
         self._tally(key.collection, old, new)
 
+    def _find_ends(self, logs: Collection[str]) -> None:
+        if logs:
+            self.lasts = read_lasts(self._db, self._room, logs)
+            self._last_entry = self._db.execute(_LAST_ENTRY).fetchone()[0] or 0
+
     def _append(self, write: Append) -> int:
-        seq: int = self._db.execute(_NEXT, (self._room, write.log)).fetchall()[0][0]
-        body = entry_body(write, seq, self._body(write.log, seq - 1)) if callable(write.body) else write.body
-        self._entries.append((self._room, write.log, seq, _encode(write.index), body))
-        self._entry_index += [(self._room, write.log, name, value, seq) for name, value in _values(write.index)]
-        self._tally(write.log, (), write.index)
-        self.lasts[write.log] = seq
+        log = write.log
+        self.lasts[log] = seq = self.lasts[log] + 1
+        self._last_entry += 1
+        body = entry_body(write, seq, self._body(log, seq - 1)) if callable(write.body) else write.body
+        self._entries.append((self._last_entry, self._room, log, seq, _encode(write.index), body))
+        for name, value in _values(write.index):
+            self._entry_index.append((self._room, log, name, value, seq, self._last_entry))
+        self._tally(log, (), write.index)
         return seq
 
     def _body(self, log: str, seq: int) -> bytes | None:
-        for _, name, number, _, body in self._entries:
+        for *_, name, number, _, body in self._entries:
             if (name, number) == (log, seq):
                 return body
         row = self._db.execute(_BODY, (self._room, log, seq)).fetchone()
@@ -194,7 +209,8 @@ class Change:
         # Many rows in one call: a statement of its own for each would cost twice as much.
         if self._entries:
             self._db.executemany(_ENTRY, self._entries)
-            self._db.executemany(_INDEX_ENTRY, self._entry_index)
+            if self._entry_index:
+                self._db.executemany(_INDEX_ENTRY, self._entry_index)
             self._entries, self._entry_index = [], []
 
     def _remove(self, write: Remove) -> None:

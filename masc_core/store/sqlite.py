@@ -14,7 +14,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -123,7 +123,7 @@ class SqliteDriver:
         await to_the_end(asyncio.ensure_future(self._shut()))
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
-        return await self._read(lambda db: reads.get_documents(db, self._room, keys), len(keys))
+        return await self._read(lambda db: reads.get_documents(db, self._room, keys), 1 + len(keys) // reads.AT_ONCE)
 
     async def scan(self, scan: Scan) -> list[Document]:
         return await self._read(lambda db: reads.scan_documents(db, self._room, scan))
@@ -331,7 +331,7 @@ class SqliteDriver:
     def _data_version(self) -> int:
         return int(self._reading().execute("PRAGMA data_version").fetchone()[0])
 
-    def _lasts(self, logs: Iterable[str]) -> dict[str, int]:
+    def _lasts(self, logs: Collection[str]) -> dict[str, int]:
         return reads.read_lasts(self._reading(), self._room, logs)
 
 

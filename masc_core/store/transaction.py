@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import TypeVar
 
 from masc_core.errors import StorageBusy
@@ -72,6 +73,8 @@ class Transaction:
     def __init__(self, driver: Driver, seen: Mapping[Key, Document | None] | None = None) -> None:
         self.driver = driver
         self.acquired: tuple[Lease, ...] = ()
+        self.notes: dict[object, object] = {}
+        """What was worked out from what was read here, by whoever may need it again."""
         self._seen: dict[Key, Document | None] = dict(seen or {})
         self._read: dict[Key, Document | None] = {}
         self._documents: dict[Key, Put | Delete] = {}
@@ -86,20 +89,18 @@ class Transaction:
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         """The documents as this unit of work sees them; they must be unchanged at commit."""
-        missing = [key for key in keys if key not in self._read and key not in self._seen]
-        if missing:
-            self._seen.update(zip(missing, await self.driver.get(missing), strict=True))
+        found = await self.peek(keys)
         for key in keys:
             if key not in self._read:
                 self._read[key] = self._seen[key]
-        return [self._current(key) for key in keys]
+        return found
 
     async def peek(self, keys: Sequence[Key]) -> list[Document | None]:
         """As :meth:`get`, without the promise: a change by others before the commit does not matter."""
-        missing = [key for key in keys if key not in self._seen]
-        if missing:
-            self._seen.update(zip(missing, await self.driver.get(missing), strict=True))
-        return [self._current(key) for key in keys]
+        seen = self._seen
+        if missing := [key for key in keys if key not in seen]:
+            seen.update(zip(missing, await self.driver.get(missing), strict=True))
+        return [self._current(key) for key in keys] if self._documents else [seen[key] for key in keys]
 
     def put(self, key: Key, body: bytes, index: Sequence[IndexEntry] = ()) -> int:
         """Buffer a write and return the version it will have. The key must have been read (or scanned) before."""
@@ -197,10 +198,12 @@ async def transact(
     driver: Driver,
     run: Callable[[Transaction], Awaitable[T]],
     first: Transaction | None = None,
+    line: asyncio.Lock | None = None,
 ) -> T:
     """Run ``run`` in a unit of work and commit it; on conflict run it again, with jitter, for up to 5 s.
 
-    ``first`` is the unit of work of the first attempt, in which something was read just before.
+    ``first`` is the unit of work of the first attempt, in which something was read just before. Those who have lost once
+    wait in ``line``, so that in one process they try again one after another and not against each other.
     ``run`` may run many times. Raises :class:`StorageBusy` when the conflicts do not end, and whatever ``run`` raises,
     having written nothing.
     """
@@ -208,16 +211,25 @@ async def transact(
     loop = asyncio.get_running_loop()
     started = loop.time()
     transaction = first or Transaction(driver)
-    while True:
-        result = await run(transaction)
-        try:
-            await transaction.commit()
-        except Conflict as conflict:
-            waited = loop.time() - started
-            if waited >= RETRY_SECONDS:
-                raise StorageBusy() from conflict
-            transaction = Transaction(driver, conflict.current)
-        else:
-            return result
-        # Whoever has lost for longer asks more often, so nobody loses for ever.
-        await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))
+    async with AsyncExitStack() as turn:
+        while True:
+            result = await run(transaction)
+            try:
+                await transaction.commit()
+            except Conflict as conflict:
+                waited = loop.time() - started
+                if waited >= RETRY_SECONDS:
+                    raise StorageBusy() from conflict
+                transaction = Transaction(driver, conflict.current)
+            else:
+                return result
+            if line is not None:
+                try:
+                    async with asyncio.timeout(RETRY_SECONDS - waited):
+                        await turn.enter_async_context(line)
+                except TimeoutError:
+                    raise StorageBusy() from None
+                transaction, line = Transaction(driver), None
+            else:
+                # Whoever has lost for longer asks more often, so nobody loses for ever.
+                await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))

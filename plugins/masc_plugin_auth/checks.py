@@ -19,16 +19,16 @@ from masc_core.records import AGENTS, PRESENCE
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
-from masc_plugin_auth.records import AUTH, CREDENTIALS, HASH_HEAD, STATE, STATE_KEY, AuthState, Credential
+from masc_plugin_auth.records import AUTH, CREDENTIALS, HASH_HEAD, STATE, AuthState, Credential
 
-__all__ = ["Attempts", "auth_state", "credential_of", "hash_of", "new_secret", "verified", "well_formed"]
+__all__ = ["Attempts", "auth_state", "credential_of", "expected", "hash_of", "new_secret", "verified", "well_formed"]
 
 _SECRET = re.compile(r"[0-9a-f]{64}\Z")
 _HINTS = 1024
 MOST_FAILURES = 10
 WINDOW_SECONDS = 60.0
 _SOURCES = 10_000
-_STATE_ALONE = [STATE_KEY]
+_STATE_ALONE = (STATE,)
 
 
 K = TypeVar("K")
@@ -90,18 +90,22 @@ class _Hints:
 
 async def auth_state(tx: Transaction) -> AuthState | None:
     """The switch, or ``None`` where auth was never on."""
-    if (await tx.peek(_STATE_ALONE))[0] is None:
-        return None  # the common case, and every call comes by
-    return (await View(AUTH, tx).peek([STATE]))[0]
+    return (await View(AUTH, tx).peek(_STATE_ALONE))[0]
 
 
 async def credential_of(room: Remembers, tx: Transaction, token: str) -> Credential | None:
     """The credential whose token this is, expired or not."""
     given = hash_of(token)
+    if isinstance(noted := tx.notes.get((Credential, given)), Credential):
+        return noted
+    found = await _looked_up(room, tx, given)
+    tx.notes[Credential, given] = found
+    return found
+
+
+async def _looked_up(room: Remembers, tx: Transaction, given: str) -> Credential | None:
     credentials, hints = View(CREDENTIALS, tx), room.remember(_Hints).names
     if (name := hints.get(given)) is not None:
-        # With it comes what the call will read of its agent anyway.
-        await tx.peek([Key(CREDENTIALS.name, name), Key(AGENTS.name, name), Key(PRESENCE.name, name)])
         found = (await credentials.peek([name]))[0]
         if found is not None and hmac.compare_digest(found.token_hash, given):
             return found
@@ -114,6 +118,12 @@ async def credential_of(room: Remembers, tx: Transaction, token: str) -> Credent
             hints.clear()
         hints[given] = match.agent_name.lower()
     return match
+
+
+def expected(room: Remembers, token: str) -> list[Key]:
+    """What a call with this token will read, as far as an earlier one has shown: its credential, and what of its agent."""
+    name = room.remember(_Hints).names.get(hash_of(token))
+    return [Key(kind.name, name) for kind in (CREDENTIALS, AGENTS, PRESENCE)] if name is not None else []
 
 
 async def verified(room: Remembers, tx: Transaction, client: Client, now: str, ticks: float) -> Credential:

@@ -29,7 +29,7 @@ from masc_core.rooms import OpenRoom
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
-from masc_plugin_auth.checks import Attempts, auth_state, credential_of, verified, well_formed
+from masc_plugin_auth.checks import Attempts, auth_state, credential_of, expected, verified, well_formed
 from masc_plugin_auth.joining import check_secret, masc_joined, masc_name_protected
 from masc_plugin_auth.known import masc_known_secrets
 from masc_plugin_auth.opening import masc_open_bind
@@ -47,6 +47,7 @@ __all__ = [
     "masc_recognise",
     "masc_records",
     "masc_settings",
+    "masc_token_reads",
     "masc_waited",
 ]
 
@@ -96,6 +97,12 @@ def closed(check: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 
 def _broken() -> Forbidden:
     return Forbidden(agent="nobody", action="call", required_role="admin", role="none", reason="unmapped_tool")
+
+
+@hookimpl
+def masc_token_reads(room: OpenRoom, token: str) -> list[Key]:
+    """The credential, and the agent whose it is."""
+    return expected(room, token)
 
 
 @hookimpl

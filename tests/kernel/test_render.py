@@ -141,3 +141,21 @@ async def test_system_messages_hold_no_control_characters(masc: MascApp) -> None
         await app.call("masc_join", "claude")
         messages = (await app.call("masc_messages", limit=1))["messages"]
     assert messages[0]["content"] == "one[2Ktwo three"
+
+
+def test_texts_that_differ_are_shown_differently() -> None:
+    texts = [
+        "a\nb",
+        r"a\nb",
+        "a\\\nb",
+        r"a\\nb",
+        "a\\\\\nb",
+        "a\rb",
+        r"a\rb",
+        "a\u2028b",
+        r"a\u2028b",
+        r"C:\dir",
+        r"C:\new",
+    ]
+    assert len({render({"text": text}) for text in texts}) == len(texts)
+    assert render({"text": r"C:\dir"}) == r'text="C:\dir"'

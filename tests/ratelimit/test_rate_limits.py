@@ -311,7 +311,7 @@ async def test_counting_a_call_takes_a_few_microseconds(room: MascApp) -> None:
 
 async def test_whoever_renews_invented_tokens_keeps_nobody_from_renewing_a_real_one(room: MascApp) -> None:
     made = await call(room, "masc_auth_enable", local(room), deliver="result")
-    invented = {"agent_name": "admin", "token": "0" * 64}
+    invented: Json = {"agent_name": "admin", "token": "0" * 64}
     assert await passes(room, "masc_auth_refresh", at(room), **invented) >= 10
     real = {"agent_name": "admin", "deliver": "result"}
     renewed = await call(room, "masc_auth_refresh", at(room), token=made["admin"]["token"], **real)

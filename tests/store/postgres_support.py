@@ -57,3 +57,8 @@ class Locked:
     def __exit__(self, *_: object) -> None:
         self.db.rollback()
         self.db.close()
+
+
+async def listens(store: PostgresDriver) -> None:
+    """Return once a driver with a waiter has begun to listen."""
+    await soon(lambda: store._hints is not None and store._hints.turn > 0)

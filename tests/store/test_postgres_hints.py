@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from pooler_stand_in import pooler
-from postgres_support import LATE, A, Make
+from postgres_support import LATE, A, Make, listens
 
 from masc_core.store.driver import (
     Append,
@@ -28,7 +28,7 @@ class TestHints:
             waits = []
             for n in range(10):
                 task = asyncio.create_task(store.watch({"log": n}))
-                await asyncio.sleep(0.05)
+                await listens(store)
                 started = time.monotonic()
                 await other.commit([], [Append("log", b"")])
                 assert await asyncio.wait_for(task, 5) == {"log": n + 1}
@@ -42,7 +42,7 @@ class TestHints:
         async with make_postgres() as store, make_postgres() as other:
             await other.commit([], [Append("log", b"")])
             task = asyncio.create_task(store.watch({"log": 1}))
-            await asyncio.sleep(0.1)
+            await listens(store)
             postgres_admin.execute("UPDATE masc.heads SET last = 2 WHERE room = %s", (store._room,))
             assert await asyncio.wait_for(task, 3) == {"log": 2}
 
@@ -50,7 +50,7 @@ class TestHints:
         async with make_postgres() as store, make_postgres() as other:
             logs = [f"{n}" + "l" * 500 for n in range(10)]
             task = asyncio.create_task(store.watch({logs[7]: 0}))
-            await asyncio.sleep(0.1)
+            await listens(store)
             await other.commit([], [Append(log, b"") for log in logs])
             assert await asyncio.wait_for(task, 1.5) == {logs[7]: 1}
 
@@ -59,7 +59,7 @@ class TestHints:
     ) -> None:
         async with make_postgres() as store:
             tasks = [asyncio.create_task(store.watch({"log": 0})) for _ in range(50)]
-            await asyncio.sleep(0.2)
+            await listens(store)
             row = postgres_admin.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
             ).fetchone()
@@ -74,7 +74,7 @@ class TestHints:
             async with PostgresDriver(url, cluster=postgres_cluster) as store:
                 for n in range(3):
                     task = asyncio.create_task(store.watch({"log": n}))
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0)
                     await other.commit([], [Append("log", b"")])
                     assert await asyncio.wait_for(task, 3) == {"log": n + 1}
                 await asyncio.gather(*(store.commit([], [LATE, Put(A, b"")]) for _ in range(20)))

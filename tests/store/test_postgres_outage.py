@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 from postgres_own import OwnServer
+from postgres_support import listens
 from postgres_worker import N, Worker
 
 from masc_core.errors import StartError, StorageUnavailable
@@ -76,7 +77,7 @@ async def test_a_waiter_outlasts_a_restart_and_misses_nothing(
     running: OwnServer, driver: PostgresDriver, postgres_cluster: str
 ) -> None:
     task = asyncio.create_task(driver.watch({"log": 0}))
-    await asyncio.sleep(0.2)
+    await listens(driver)
     await asyncio.to_thread(running.stop)
     await asyncio.to_thread(running.start)
     async with PostgresDriver(running.url, cluster=postgres_cluster) as other:
@@ -89,18 +90,21 @@ async def test_a_waiter_is_told_when_the_server_stays_away(
 ) -> None:
     monkeypatch.setattr("masc_core.store._postgres_hints._FAILS_AFTER", 0.3)
     task = asyncio.create_task(driver.watch({"log": 0}))
-    await asyncio.sleep(0.1)
+    await listens(driver)
     await asyncio.to_thread(running.stop)
     with pytest.raises(StorageUnavailable):
         await asyncio.wait_for(task, 5)
 
 
 async def test_a_server_that_is_just_starting_is_waited_for(own_server: OwnServer) -> None:
-    task = asyncio.create_task(PostgresDriver(own_server.url).__aenter__())
-    await asyncio.sleep(0.3)
+    driver = PostgresDriver(own_server.url)
+    task = asyncio.create_task(driver.__aenter__())
+    # It is refused once before the server that this starts can answer.
+    await asyncio.sleep(0)
     await asyncio.to_thread(own_server.start)
-    opened = await task
-    await opened.__aexit__(None, None, None)
+    await task
+    assert await driver.get([A]) == [None]
+    await driver.__aexit__(None, None, None)
     own_server.stop()
 
 

@@ -91,7 +91,11 @@ class TestFitness:
 
     @pytest.mark.parametrize("sync", ["everysec", "always"])
     async def test_durability_process_takes_a_server_that_syncs_every_second(self, start: Any, sync: str) -> None:
-        await opened(start("--appendonly", "yes", "--appendfsync", sync).url, durability="process")
+        async with RedisDriver(
+            start("--appendonly", "yes", "--appendfsync", sync).url, durability="process", cluster="c"
+        ) as store:
+            await use(store)
+            assert await store.watch({"log": 0}) == {"log": 2}
 
     async def test_an_old_server_does_not_start(self, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_redis_start, "_MINIMUM", (99, 0))
@@ -138,6 +142,7 @@ class TestFitness:
         server.start(wait=False)
         async with RedisDriver(server.url, opening=10) as store:
             await store.commit([], [Put(A, b"")])
+            assert await store.get([A]) == [(A, 1, b"", "")]
 
     async def test_a_newer_schema_does_not_start_and_an_older_one_asks_for_its_upgrade(self, start: Any) -> None:
         server = start()

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sqlite_worker import N, Worker, fill
 
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.store import _sqlite_schema
+from masc_core.store._sqlite_checkpoint import Keeper
 from masc_core.store._sqlite_schema import check_place
 from masc_core.store.driver import Append, Head, IndexEntry, Key, Put, Scan
 from masc_core.store.sqlite import SqliteDriver
@@ -231,6 +233,28 @@ class TestFile:
                     await asyncio.sleep(0)
             # 3,000 commits wrote well over 30 MB.
             assert path.with_name("masc.db-wal").stat().st_size < 20_000_000
+
+    async def test_a_log_gets_room_ahead_which_a_crash_leaves_behind_and_nothing_reads(
+        self, path: Path, tmp_path: Path
+    ) -> None:
+        crashed = tmp_path / "crashed"
+        crashed.mkdir()
+        async with driver(path) as store:
+            for n in range(5):
+                await store.commit([], [Put(A, b"%d" % n), Append("log", b"")])
+            with ThreadPoolExecutor(1) as pool:
+                keeper = Keeper(pool, path, lambda: sqlite3.connect(path, isolation_level=None))
+                for _ in range(4):
+                    keeper.committed(1)
+                await keeper.close()
+            room = path.with_name("masc.db-wal").stat().st_size
+            await store.commit([], [Put(A, b"last"), Append("log", b"")])
+            assert path.with_name("masc.db-wal").stat().st_size == room >= 4 * 1_048_576
+            for name in ("masc.db", "masc.db-wal"):
+                shutil.copy(path.with_name(name), crashed / name)
+        async with driver(crashed / "masc.db") as store:
+            assert await store.get([A]) == [(A, 6, b"last", "")]
+            assert await store.heads(["log"]) == [Head(1, 6)]
 
     async def test_a_newer_schema_does_not_start_and_is_left_alone(self, path: Path) -> None:
         await filled(path)
