@@ -160,6 +160,8 @@ async def refuse(kernel: Kernel, call: Call, error: MascError) -> Outcome:
         if call.ctx is not None and call.ctx.room is not None:
             call.concluding = call.unattended = False
             await call.ctx.ask("masc_call_failed", ctx=call.ctx, error=error)
+    except MascError as problem:
+        logger.warning("a failed %s could not be noted: %s", call.tool.name, problem)
     except Exception:
         logger.exception("a failed %s could not be noted", call.tool.name)
     return failure(error)

@@ -81,6 +81,16 @@ class MascHooks:
         """
 
     @hookspec
+    def masc_stranger(  # type: ignore[empty-body]
+        self, room: OpenRoom, client: Client, asked: str, error: MascError
+    ) -> Answer:
+        """Note a request that called no tool, ``asked`` by its method, and was refused for the credential it brought.
+
+        Awaited with the start room, which exists, by the MCP adapter. What this raises is logged and ignored. For guards.
+        New in 0.1.
+        """
+
+    @hookspec
     def masc_authenticate(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
         """Say who calls, as ``{"caller": Caller(…)}``, where a credential says so; raise a :class:`MascError` to refuse.
 

@@ -19,7 +19,7 @@ import pluggy
 from attrs import field, frozen
 
 from masc_core.contracts import Contract, contract_of
-from masc_core.errors import StartError
+from masc_core.errors import MascError, StartError
 from masc_core.frozen import evolve
 from masc_core.hookspecs import MascHooks
 from masc_core.records import KERNEL_RECORDS
@@ -130,8 +130,7 @@ def load(enabled: Collection[str] | None = None, extra: Iterable[tuple[str, obje
     manager = pluggy.PluginManager("masc")
     manager.add_hookspecs(MascHooks)
     if traced := os.environ.get("MASC_TRACE_PLUGINS") == "1":
-        manager.trace.root.setwriter(_write_trace)
-        manager.enable_tracing()
+        _trace(manager)
     loading = _Loading(manager)
     found = entry_points()  # once for both groups: each look reads a file of every installed distribution
     for point in sorted(found.select(group="masc.guards"), key=lambda p: _rank(p, GUARD_ORDER)):
@@ -154,6 +153,32 @@ def load(enabled: Collection[str] | None = None, extra: Iterable[tuple[str, obje
         manager,
         traced,
     )
+
+
+def _trace(manager: pluggy.PluginManager) -> None:
+    """As pluggy traces, without the texts of a call: redaction is a hook too, and shown what it is there to hide."""
+    root = manager.trace.root
+    root.setwriter(_write_trace)
+    traced = root.get("hook")
+
+    def before(name: str, implementations: Sequence[pluggy.HookImpl], given: Mapping[str, Any]) -> None:
+        root.indent += 1
+        traced(name, {argument: _untold(value) for argument, value in given.items()})
+
+    def after(
+        outcome: pluggy.Result[Any], name: str, implementations: Sequence[pluggy.HookImpl], given: Mapping[str, Any]
+    ) -> None:
+        if outcome.exception is None:
+            traced("finish", name, "-->", outcome.get_result())
+        root.indent -= 1
+
+    manager.add_hookcall_monitoring(before, after)
+
+
+def _untold(value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict.fromkeys(value, "…")
+    return value.code if isinstance(value, MascError) else value
 
 
 def _write_trace(text: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
-from masc_core.errors import MascError
+from masc_core.errors import MascError, Unauthenticated
 from masc_core.frozen import evolve, frozen
 from masc_core.identity import Client
 from masc_core.store.transaction import Transaction
@@ -12,7 +13,9 @@ from masc_core.store.transaction import Transaction
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["Recognised", "recognise"]
+__all__ = ["Recognised", "note_stranger", "recognise"]
+
+logger = logging.getLogger(__name__)
 
 
 @frozen
@@ -48,6 +51,18 @@ async def recognise(
         for answer in answers:
             answer.close()
     return Recognised(client)
+
+
+async def note_stranger(kernel: Kernel, client: Client, asked: str, error: MascError | None) -> None:
+    """Let guards note a request that called no tool, where ``error`` is that its credential is no good."""
+    if not isinstance(error, Unauthenticated):
+        return
+    try:
+        given = {"room": kernel.start_room, "client": client, "asked": asked, "error": error}
+        for answer in kernel.registry.answers("masc_stranger", given):
+            await answer
+    except MascError as problem:
+        logger.warning("a refused %s could not be noted: %s", asked, problem)
 
 
 def _as(client: Client, agent: str | None) -> Client:

@@ -53,7 +53,8 @@ from masc_core.store.sealing import CLEAR, STATE_KEY, USAGE, Encryption, state_o
 __all__ = ["MOST_SEALS", "Known", "SealedDriver", "Unlock", "raw"]
 
 Unlock = Callable[[Encryption, bool], Awaitable[Keyring]]
-"""``await unlock(state, starting)`` gives the room's keys, or raises the :class:`MascError` that calls shall answer."""
+"""``await unlock(state, starting)`` gives the room's keys, or raises the :class:`MascError` that calls shall answer: a
+:class:`RecordUnreadable` for a state that is not to be followed."""
 MOST_SEALS = 2**30
 """How often one data key seals."""
 
@@ -307,6 +308,8 @@ class SealedDriver:
             problem = None
             try:
                 keys = await self.unlock(state, starting)
+            except RecordUnreadable:
+                raise  # as for a state that is no state: it is not what a holder of the key has written
             except MascError as error:
                 if starting and state.needs_key:
                     raise

@@ -78,6 +78,8 @@ class Encryption:
     keys: list[WrappedKey] = field(factory=list)
     active: str | None = None
     migration: Migration | None = None
+    proof: str | None = None
+    """What only a holder of the active data key can say of all the rest: nobody else tells the room to store in clear."""
     version: int = 0
 
     @property

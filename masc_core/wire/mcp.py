@@ -30,7 +30,7 @@ from masc_core.errors import MascError, RecordUnreadable, ToolNotFound, Unauthen
 from masc_core.identity import Client, process_binding
 from masc_core.kernel import Kernel
 from masc_core.modes import Selection
-from masc_core.recognition import recognise
+from masc_core.recognition import note_stranger, recognise
 from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
@@ -162,21 +162,23 @@ class Adapter:
         """Let HTTP refuse a request for its credential before it is handled; calls and lists look for themselves."""
         if ctx.request_id is not None and ctx.method not in _LOOKING and ctx.request is not None:
             free = ctx.method in _FREE
-            if (refusal := await self._refusal(self._http_client(ctx.request, ctx.protocol_version), free)) is not None:
+            client = self._http_client(ctx.request, ctx.protocol_version)
+            if (refusal := await self._refusal(client, ctx.method, free)) is not None:
                 ctx.request.scope[REFUSAL] = refusal
                 raise MCPError(types.INVALID_REQUEST, str(refusal))
         return await call_next(ctx)
 
     async def admit(self, request: HttpRequest) -> MascError | None:
         """What an HTTP request without a message is refused with for want of a credential."""
-        return await self._refusal(self._http_client(request, ""), free=False)
+        return await self._refusal(self._http_client(request, ""), request.method, free=False)
 
-    async def _refusal(self, client: Client, free: bool) -> MascError | None:
+    async def _refusal(self, client: Client, asked: str, free: bool) -> MascError | None:
         """What is wrong with a client's credential; ``free`` requests need none."""
         try:
             known = await recognise(self._kernel, client)
         except MascError as error:
             return error
+        await note_stranger(self._kernel, client, asked, known.refused)
         if known.refused is None and client.token is None and not free and (known.required or self._exposed):
             return Unauthorized(reason="missing_token", challenge=True)
         return known.refused
@@ -184,6 +186,7 @@ class Adapter:
     async def _list_tools(self, ctx: Request, params: types.PaginatedRequestParams | None) -> Any:
         reading = await self._kernel.reading()
         known = await recognise(self._kernel, self._client(ctx), reading)
+        await note_stranger(self._kernel, known.client, "tools/list", known.refused)
         if ctx.request is not None and known.refused is not None:
             ctx.request.scope[REFUSAL] = known.refused
         client = known.client
@@ -352,7 +355,8 @@ class Adapter:
         before, self._shown = self._shown, {}
         changed: dict[str, bool] = {}
         sessions = [(session, client) for session, client in self._sessions.values() if client.selection is None]
-        known = [(session, (await recognise(self._kernel, client)).client) for session, client in sessions]
+        # Not their attempt: an old token of a session that only listens must not count as a failed one.
+        known = [(s, (await recognise(self._kernel, client, alone=False)).client) for s, client in sessions]
         for client in [Client("http", "", authenticated=name or None) for name in {"", *self._streams}] + [
             client for _, client in known
         ]:

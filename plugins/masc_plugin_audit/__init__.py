@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from masc_core import Collection, Context, Log, MascError, hookimpl
-from masc_plugin_audit.recording import OWN, append, new_key, note_failure, recorded
+from masc_core.identity import Client
+from masc_core.rooms import OpenRoom
+from masc_plugin_audit.recording import OWN, append, new_key, note_failure, note_stranger, recorded
 from masc_plugin_audit.records import AUDIT, KEYS, AuditSettings
 
 __all__: list[str] = []
@@ -36,3 +38,9 @@ async def masc_in_commit(ctx: Context) -> None:
 async def masc_call_failed(ctx: Context, error: MascError) -> None:
     """Refused and failed calls are recorded too."""
     await note_failure(ctx, error)
+
+
+@hookimpl
+async def masc_stranger(room: OpenRoom, client: Client, asked: str, error: MascError) -> None:
+    """A credential that is no good leaves an entry whatever it came with."""
+    await note_stranger(room, client, asked, error)

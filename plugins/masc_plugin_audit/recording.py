@@ -8,15 +8,19 @@ from typing import Any, cast
 from attrs import define, field
 
 from masc_core import ADMIN, READ, CallerUse, Context, MascError
+from masc_core.clock import timestamp
+from masc_core.context import ANONYMOUS
+from masc_core.identity import Client
 from masc_core.records import ROOM_ID, ROOMS, Event
+from masc_core.rooms import OpenRoom
 from masc_core.store.driver import IndexEntry
-from masc_core.store.transaction import LogPosition
+from masc_core.store.transaction import LogPosition, Transaction, transact
 from masc_plugin_audit.chain import chained
 from masc_plugin_audit.describe import described, described_events, fitting, plain_id
 from masc_plugin_audit.keys import make_key
 from masc_plugin_audit.records import AUDIT, AuditSettings
 
-__all__ = ["OWN", "append", "new_key", "note_failure", "recorded"]
+__all__ = ["OWN", "append", "new_key", "note_failure", "note_stranger", "recorded"]
 
 UNRECORDED = frozenset({"masc_heartbeat", "masc_portal_status"})
 """Writing tools that only keep books."""
@@ -55,6 +59,25 @@ async def note_failure(ctx: Context, error: MascError) -> None:
             append(work, error.code, await new_key(work), error=error)
 
     await ctx.transact(note)
+
+
+async def note_stranger(room: OpenRoom, client: Client, asked: str, error: MascError) -> None:
+    """Write the entry of a request without a call; ``tool`` is what was asked for."""
+
+    async def note(tx: Transaction) -> None:
+        entry = {
+            "at": timestamp(room.driver.clock.now()),
+            "actor": ANONYMOUS,
+            "role": "none",
+            "auth": "none",
+            "tool": asked,
+            "outcome": error.code,
+            "source": client.source,
+            "details": {},
+        }
+        tx.append(AUDIT.name, chained(entry))
+
+    await transact(room.driver, note)
 
 
 def recorded(ctx: Context) -> bool:

@@ -137,4 +137,5 @@ def verify_file(path: Path, anchors: Sequence[Anchor], key: str | None, progress
             progress(count)
     chain.ended()
     export.check_end(chain.head, public)
-    return Verified(chain.head, header.first, count, public)
+    unknown = f"whoever wrote the file may have chosen its key, {public}; give the room's own with --key"
+    return Verified(chain.head, header.first, count, public, [] if key or anchors else [unknown])

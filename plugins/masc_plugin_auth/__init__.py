@@ -1,7 +1,7 @@
 """Category auth: tokens and roles. ``guard.py`` decides about every call; the tools here change what it goes by.
 
 ``checks.py`` says whether a token is good, ``issuing.py`` makes one, ``joining.py`` serves masc_join with the room's secret,
-``opening.py`` servers that other machines reach.
+``known.py`` redaction, ``opening.py`` servers that other machines reach.
 """
 
 from __future__ import annotations

@@ -29,8 +29,9 @@ from masc_core.rooms import OpenRoom
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
-from masc_plugin_auth.checks import Attempts, auth_state, credential_of, expected, verified
+from masc_plugin_auth.checks import Attempts, auth_state, credential_of, expected, verified, well_formed
 from masc_plugin_auth.joining import check_secret, masc_joined, masc_name_protected
+from masc_plugin_auth.known import masc_known_secrets
 from masc_plugin_auth.opening import masc_open_bind
 from masc_plugin_auth.records import AUTH, CREDENTIALS, STATE_KEY, AuthSettings, AuthState, Credential
 
@@ -40,6 +41,7 @@ __all__ = [
     "masc_before_call",
     "masc_first_reads",
     "masc_joined",
+    "masc_known_secrets",
     "masc_name_protected",
     "masc_open_bind",
     "masc_recognise",
@@ -139,7 +141,7 @@ async def masc_authenticate(ctx: Context) -> dict[str, Any] | None:
     if state is None:
         return None
     if ctx.call.tool.name == REFRESH:
-        return {"caller": Caller()}  # its own token says who calls, and the tool checks it
+        return {"caller": await _renewing(ctx)}
     attempts = ctx.remember(Attempts)
     try:
         credential = await verified(ctx, ctx.tx, client, ctx.now, ctx.ticks) if client.token is not None else None
@@ -154,8 +156,19 @@ async def masc_authenticate(ctx: Context) -> dict[str, Any] | None:
         return None
     attempts.ensure(client.source, ctx.ticks)
     if state.require_token or ctx.call.entering:
+        attempts.note(client.source, ctx.ticks)
         raise Unauthorized(reason="missing_token", challenge=True)
     return None
+
+
+async def _renewing(ctx: Context) -> Caller:
+    """Whose token is to be renewed, so that the call counts as its owner's; whether it may be, the tool checks."""
+    presented = ctx.call.arguments.get("token") or ctx.call.client.token
+    if not isinstance(presented, str) or not well_formed(presented):
+        return Caller()
+    if (credential := await credential_of(ctx, ctx.tx, presented)) is None:
+        return Caller()
+    return Caller(credential.agent_name, credential.rank, "token", requested=credential.agent_name)
 
 
 async def _caller(ctx: Context, credential: Credential) -> Caller:

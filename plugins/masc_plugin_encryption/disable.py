@@ -7,7 +7,7 @@ from masc_core.frozen import frozen
 from masc_core.records import ROOM_ID
 from masc_core.store.sealing import ENCRYPTION, STATE_ID, Encryption
 from masc_plugin_encryption.errors import MigrationInProgress
-from masc_plugin_encryption.locksmith import sealed_of
+from masc_plugin_encryption.locksmith import locksmith_of, sealed_of
 from masc_plugin_encryption.records import refuse_during_migration
 
 __all__ = ["Disabled", "masc_encryption_disable"]
@@ -35,6 +35,6 @@ async def masc_encryption_disable(ctx: Context) -> Disabled:
     sealed, _ = await census(driver)
     if before.state == "off":
         return Disabled("off", sealed, changed=False)
-    states.put(switched_off(before))
+    states.put(switched_off(before, locksmith_of(driver).unwrapped))
     ctx.event("encryption_changed", ROOM_ID, old=before.state, new="off")
     return Disabled("off", sealed, changed=True)

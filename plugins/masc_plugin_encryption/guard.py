@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from masc_core.context import Context
@@ -35,6 +35,15 @@ def masc_records(register: Callable[[Collection[Any] | Log[Any]], None]) -> None
 async def masc_store(driver: Driver, room: OpenRoom) -> Mapping[str, Any]:
     """The sealing, also while encryption is off: any process can switch it on."""
     return {"driver": SealedDriver(driver, Locksmith())}
+
+
+@hookimpl
+async def masc_known_secrets(ctx: Context, words: Sequence[str]) -> Mapping[str, Any] | None:
+    """The master key, for redaction."""
+    if ctx.room is None:
+        return None
+    held = locksmith_of(await sealed_in(ctx)).held
+    return {"secrets": [word for word in words if word in held]}
 
 
 @hookimpl

@@ -54,6 +54,6 @@ async def masc_encryption_open(ctx: Context) -> Begun:
     driver.known.refuse()
     if driver.known.problem is not None:
         raise driver.known.problem
-    after = states.put(opening(before, ctx.now, await total_of(driver)))
+    after = states.put(opening(before, locksmith_of(driver).unwrapped, ctx.now, await total_of(driver)))
     ctx.event("encryption_changed", ROOM_ID, old=before.state, new=after.state)
     return Begun(after.state, changed=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from masc_core.errors import MascError
+from masc_core.errors import MascError, RecordUnreadable
 from masc_core.store.envelope import Keyring
 from masc_core.store.sealed import SealedDriver
-from masc_core.store.sealing import Encryption
+from masc_core.store.sealing import ENCRYPTION, STATE_ID, Encryption
 from masc_core.store.transaction import Transaction
 from masc_plugin_encryption.errors import EncryptionKeyMissing, EncryptionKeyWrong
 from masc_plugin_encryption.sources import ENV, Sources, shown
-from masc_plugin_encryption.wrapping import fits, scope_of, unwrap
+from masc_plugin_encryption.wrapping import fits, is_proven, scope_of, unwrap
 
 __all__ = ["Locksmith", "locksmith_of", "sealed_of"]
 
@@ -23,28 +23,44 @@ class Locksmith:
         self.sources = Sources(environ)
         self._generated: list[bytes] = []
         self._data: dict[bytes, bytes] = {}
+        self._master: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Locksmith({len(self._data)} keys)"
 
     async def __call__(self, state: Encryption, starting: bool) -> Keyring:
-        """The room's keys. Raises what is wrong with the source at the start, :class:`EncryptionKeyMissing` later on."""
+        """The room's keys. Raises what is wrong with the source at the start, :class:`EncryptionKeyMissing` later on, and
+        :class:`RecordUnreadable` for a state that nobody with these keys has written."""
         known = [bytes.fromhex(key.id) for key in state.keys]
         if not known:
-            self._data = {}
+            self._data, self._master = {}, None
             return Keyring({}, known=(), active=None, scope=scope_of(state.cluster))
         try:
-            self._data = self._unwrapped(await self.master(state), state)
+            master = await self.master(state)
+            self._data, self._master = self._unwrapped(master, state), master
         except MascError as error:
             if starting:
                 raise
             raise EncryptionKeyMissing(source=shown(state.source or ENV)) from error
+        if not is_proven(state, self._data):
+            raise RecordUnreadable(collection=ENCRYPTION.name, key=STATE_ID, reason="bad_tag")
         active = bytes.fromhex(state.active) if state.active else None
         return Keyring(self._data, known=known, active=active, scope=scope_of(state.cluster))
 
     def keep(self, master: bytes) -> None:
         """Use a key that this process generated, which no source has yet, if the room comes to have it."""
         self._generated.append(master)
+
+    @property
+    def unwrapped(self) -> Mapping[bytes, bytes]:
+        """The data keys by id; those of the state that was read last."""
+        return self._data
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The master keys this process holds, as 64 hex digits: what no text may show."""
+        masters = [*self._generated, *([self._master] if self._master else [])]
+        return frozenset(master.hex() for master in masters)
 
     async def master(self, state: Encryption) -> bytes:
         """The master key of a room that has one. Raises :class:`EncryptionKeyMissing`, ``Invalid`` or ``Wrong``."""

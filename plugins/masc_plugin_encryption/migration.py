@@ -43,6 +43,7 @@ from masc_core.store.sealed import Known, SealedDriver
 from masc_core.store.sealing import CLEAR, ENCRYPTION, PROGRESS, STATE_ID, Migration, Progress
 from masc_core.store.transaction import Transaction, transact
 from masc_plugin_encryption.changes import finished
+from masc_plugin_encryption.locksmith import locksmith_of
 
 __all__ = ["Converter", "census", "convert_in_background", "progress_of"]
 
@@ -232,7 +233,8 @@ class Converter:
                 return
             if (await progress_of(driver.inner, before.migration)).migration != progress.migration:
                 return
-            after = states.put(finished(before, all_converted=not progress.unreadable))
+            keys = locksmith_of(driver).unwrapped
+            after = states.put(finished(before, keys, all_converted=not progress.unreadable))
             data = {"old": before.state, "new": after.state, "migration": before.migration.direction}
             at = timestamp(driver.clock.now())
             LogView(EVENTS, tx).append(Event("encryption_changed", at, "system", data, ROOM_ID))

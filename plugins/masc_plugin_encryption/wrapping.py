@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import orjson
+
+from masc_core.convert import unstructure
+from masc_core.frozen import evolve
 from masc_core.records import ROOM_ID
-from masc_core.store.sealing import KEY_ID_BYTES, WrappedKey
+from masc_core.store.sealing import KEY_ID_BYTES, Encryption, WrappedKey
 
-__all__ = ["check_of", "fits", "new_key", "scope_of", "unwrap", "wrap"]
+__all__ = ["check_of", "fits", "is_proven", "new_key", "proven", "scope_of", "unwrap", "wrap"]
 
 _CHECK_BYTES, _NONCE_BYTES, _KEY_BYTES = 16, 12, 32
 
@@ -60,6 +65,23 @@ def unwrap(master: bytes, cluster: str, keys: Sequence[WrappedKey]) -> dict[byte
         except InvalidTag:
             raise ValueError(f"data key {key.id} was wrapped by another key") from None
     return found
+
+
+def proven(state: Encryption, keys: Mapping[bytes, bytes]) -> Encryption:
+    """The state with its proof under its active data key."""
+    return evolve(state, proof=_proof(state, keys[bytes.fromhex(state.active or "")]))
+
+
+def is_proven(state: Encryption, keys: Mapping[bytes, bytes]) -> bool:
+    """The state is as a holder of its active data key wrote it."""
+    key = keys.get(bytes.fromhex(state.active or ""))
+    return key is not None and hmac.compare_digest(_proof(state, key), state.proof or "")
+
+
+def _proof(state: Encryption, key: bytes) -> str:
+    said = orjson.dumps(unstructure(evolve(state, proof=None, version=0)), option=orjson.OPT_SORT_KEYS)
+    under = _derive(key, b"masc encryption state v1", state.cluster, _KEY_BYTES)
+    return hmac.new(under, said, hashlib.sha256).hexdigest()
 
 
 def _wrapping(master: bytes, cluster: str) -> bytes:

@@ -35,6 +35,9 @@ _OPENING = re.compile(r"\(?[a-z@$]{0,2}(?P<escape>\\{0,4})(?P<quote>\"\"\"|'''|[
 _CLOSING = {"“": "”", "‘": "’", "«": "»"}
 _QUOTED = {quote: re.compile(rf"(?:[^{_CLOSING.get(quote, quote)}\\\n]|\\.)*+") for quote in '"`“‘«'}
 _QUOTED["'"] = re.compile(r"(?:[^'\\\n]|\\.|'')*+")  # SQL, YAML and INI files double it
+# Where only the closing quote makes it a value, another opening one ends the search for it: else each of many words would
+# look through all the rest of the line.
+_CLOSED = _QUOTED | {quote: re.compile(rf"(?:[^{quote}{closing}\\\n]|\\.)*+") for quote, closing in _CLOSING.items()}
 _NEXT_KEY = r"[\"'{\[]|[\w.$-]{1,64}[\"']?[=:]"
 _BARE = re.compile(rf"(?:[^\s,;&\"'`]++|[,;&](?!{_NEXT_KEY})|[\"'`](?![,;:)\]}}>\s]|\Z))*+")
 _STAND_IN = re.compile(r"(?:<[^<>\n]{0,200}>|\$\{\{[^}\n]{0,200}\}\}|\$\{[^}\n]{0,200}\})(?=[\s,;:.)\]}&\"'`/@]|\Z)")
@@ -87,17 +90,17 @@ def _value(text: str, label: re.Match[str], word_end: int) -> tuple[int, int, bo
 def _quoted(text: str, opening: re.Match[str], certain: bool) -> tuple[int, int, bool]:
     """The inside of a string. One that is not closed ends with its line, and counts only after ``=`` or ``:``."""
     start, quote = opening.end(), opening["quote"]
+    # `print("token: " + …)`: the quote after the label was the end of a string.
+    if _AFTER_STRING.match(text, start):
+        return start, start, False
     if opening["escape"] or len(quote) > 1:
         closing = text.find(opening["escape"] + quote, start)
         end = closing if closing >= 0 else len(text)
     else:
-        inside = _QUOTED[quote].match(text, start)
+        inside = (_QUOTED if certain else _CLOSED)[quote].match(text, start)
         end = inside.end() if inside else start
         closing = end if text[end : end + 1] == _CLOSING.get(quote, quote) else -1
-    # `print("token: " + …)`: the quote after the label was the end of a string.
-    if not _AFTER_STRING.match(text, start) and (certain or closing >= 0):
-        return start, end, True
-    return start, start, False
+    return (start, end, True) if certain or closing >= 0 else (start, start, False)
 
 
 def _bare(text: str, start: int, end: int) -> tuple[int, int, bool]:

@@ -78,7 +78,11 @@ def test_an_export_verifies_anywhere(room: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     file = str(room / "audit.jsonl")
-    assert masc(elsewhere, "audit", "verify", "--file", file, "--key", key).status == 0
+    sure = masc(elsewhere, "audit", "verify", "--file", file, "--key", key)
+    assert (sure.status, sure.err) == (0, "")
+    unsure = masc(elsewhere, "audit", "verify", "--file", file)
+    assert unsure.status == 0 and f"warning: whoever wrote the file may have chosen its key, {key}" in unsure.err
+    assert masc(elsewhere, "audit", "verify", "--file", file, "--expect", sure.out.splitlines()[0]).err == ""
     assert masc(elsewhere, "audit", "verify", "--file", file, "--key", ZEROS).status == 1
     assert list(elsewhere.iterdir()) == []
     again = masc(room, "audit", "export", "audit.jsonl")

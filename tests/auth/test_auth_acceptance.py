@@ -189,6 +189,30 @@ async def test_guessing_the_room_secret_is_limited(masc: MascApp, clock: ManualC
     assert "token_path" in await room.ask("masc_join", agent_name="gemini", room_secret=room.secret)
 
 
+async def test_where_a_token_is_required_calling_without_one_is_limited_and_so_is_what_it_leaves_in_the_log(
+    masc: MascApp, clock: ManualClock
+) -> None:
+    room = await secured(masc, require_token=True)
+    for _ in range(10):
+        assert why(await room.error("masc_status")) == ("unauthorized", "missing_token")
+    for _ in range(100):
+        assert (await room.error("masc_status"))["code"] == "rate_limited"
+    assert "error" not in await room.ask("masc_status", room.admin)
+    entries = await masc.kernel.start_room.driver.read_log("audit", limit=1000)
+    outcomes = [json.loads(entry.body)["outcome"] for entry in entries]
+    assert (outcomes.count("unauthorized"), outcomes.count("rate_limited")) == (10, 1)
+    await clock.advance(60)
+    assert why(await room.error("masc_status")) == ("unauthorized", "missing_token")
+
+
+async def test_where_none_is_required_calling_without_a_token_is_no_failure(masc: MascApp) -> None:
+    room = await secured(masc)
+    for _ in range(20):
+        assert "error" not in await room.ask("masc_status")
+        assert why(await room.error("masc_gc")) == ("forbidden", "role")
+    assert "error" not in await room.ask("masc_status")
+
+
 async def test_wrong_tokens_and_wrong_refreshes_count_together(masc: MascApp) -> None:
     room = await secured(masc)
     for _ in range(5):

@@ -15,6 +15,7 @@ import pytest
 from auth_support import Secured, secured
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
+from orjson import loads
 from wire_support import MODERN, call
 
 from masc_core import Context, hookimpl
@@ -24,6 +25,7 @@ from masc_core.testing.app import MascApp, masc_app
 from masc_core.wire._source import network
 from masc_core.wire.http import HttpOptions, build_app, serve_http
 from masc_core.wire.mcp import Adapter
+from masc_plugin_auth.checks import MOST_FAILURES, Attempts
 
 BOUND = 20.0
 
@@ -92,6 +94,27 @@ async def test_one_agents_switch_changes_and_announces_its_own_list_alone(room: 
         assert [len((await c.list_tools()).tools) for c in (one, other)] == [after[0], 20]
 
 
+async def test_a_session_with_an_old_token_that_only_listens_guesses_nothing(room: Secured) -> None:
+    heard = asyncio.Event()
+    good, gone = await room.token("claude"), await room.token("gemini")
+    async with (
+        serving(room.masc) as url,
+        client(url, good, heard) as one,
+        client(url, gone, asyncio.Event()) as other,
+    ):
+        await one.list_tools()
+        await other.list_tools()
+        await room.ask("masc_auth_revoke", room.admin, agent_name="gemini")
+        admin = room.client(room.admin)
+        admin.selection = None
+        for n in range(MOST_FAILURES):
+            heard.clear()
+            await room.masc.outcome("masc_switch_mode", admin, mode=("minimal", "full")[n % 2], scope="room")
+            await heard.wait()
+        opened = room.masc.kernel.start_room
+        opened.remember(Attempts).ensure("127.0.0.1", opened.clock.monotonic())  # nobody there is locked out
+
+
 def headers(token: str, **more: str) -> dict[str, str]:
     return {
         "accept": "application/json, text/event-stream",
@@ -121,6 +144,16 @@ async def test_guessing_by_asking_for_the_list_is_limited_too(room: Secured) -> 
         assert 1 <= int(limited.headers["retry-after"]) <= 60
         assert limited.json()["error"]["code"] == "rate_limited"
         assert (await _list(http, url, room.admin)).status_code == 200
+    entries = [loads(e.body) for e in await room.masc.kernel.start_room.driver.read_log("audit", limit=1000)]
+    noted = [(e["actor"], e["source"]) for e in entries if (e["tool"], e["outcome"]) == ("tools/list", "invalid_token")]
+    assert noted == [("anonymous", "127.0.0.1")] * 10, "each failed authentication is in the log"
+
+
+async def test_a_bad_token_is_noted_with_whatever_request_it_came(room: Secured) -> None:
+    async with serving(room.masc) as url, httpx.AsyncClient(timeout=BOUND) as http:
+        assert (await http.get(url, headers=headers("0" * 64))).status_code == 401
+    last = (await room.masc.kernel.start_room.driver.read_log("audit", limit=1, reverse=True))[0]
+    assert [loads(last.body)[name] for name in ("tool", "outcome", "auth")] == ["GET", "invalid_token", "none"]
 
 
 async def _list(http: httpx.AsyncClient, url: str, token: str | None) -> httpx.Response:
@@ -152,6 +185,18 @@ class Redactor:
     @hookimpl
     async def masc_redact(self, ctx: Context, arguments: dict[str, Any]) -> None:
         """Nothing is redacted."""
+
+
+async def test_the_trace_of_hooks_shows_no_text_of_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setenv("MASC_TRACE_PLUGINS", "1")
+    monkeypatch.setattr(sys, "stderr", written)
+    async with masc_app(tmp_path, registry=load()) as masc:
+        await masc.call("masc_broadcast", "claude", message="password = hunter2x")
+        refused = await masc.error("masc_cost_log", "claude", model="hunter2x", input_tokens=1, output_tokens=1)
+    assert "hunter2x" in refused["message"]
+    assert "{'message': '…'}" in written.getvalue() and "invalid_argument" in written.getvalue()
+    assert "hunter2x" not in written.getvalue()
 
 
 async def test_the_trace_of_hooks_shows_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -365,3 +365,11 @@ def test_a_command_names_what_it_could_not_convert_and_fails(tmp_path: Path) -> 
     assert lines[-1].startswith("record_unreadable: tasks task-001")
     status = masc(tmp_path, "encryption", "status", "--json", key=KEY).json
     assert (status["state"], len(status["key_ids"]), "migration" in status) == ("on", 2, False)
+
+
+async def test_no_text_shows_the_master_key(on: MascApp) -> None:
+    added = await on.call("masc_add_task", "claude", title=f"set {KEY.upper()} or {OTHER}")
+    assert (added["task"]["title"], added["redacted"]) == (f"set [REDACTED:masc_token] or {OTHER}", {"masc_token": 1})
+    made = await on.call("masc_encryption_enable", key_source="generate", deliver="result")
+    added = await on.call("masc_add_task", "claude", title=made["key"])
+    assert added["task"]["title"] == "[REDACTED:masc_token]"

@@ -307,3 +307,18 @@ async def test_counting_a_call_takes_a_few_microseconds(room: MascApp) -> None:
         windows.charge("read", 100_000, 5, float(n) / 1000)
     assert (time.perf_counter() - begun) / 10_000 < 100e-6
     assert Caller().role is Role.WORKER
+
+
+async def test_whoever_renews_invented_tokens_keeps_nobody_from_renewing_a_real_one(room: MascApp) -> None:
+    made = await call(room, "masc_auth_enable", local(room), deliver="result")
+    invented: Json = {"agent_name": "admin", "token": "0" * 64}
+    assert await passes(room, "masc_auth_refresh", at(room), **invented) >= 10
+    real = {"agent_name": "admin", "deliver": "result"}
+    renewed = await call(room, "masc_auth_refresh", at(room), token=made["admin"]["token"], **real)
+    assert "token" in renewed
+    # The owner's renewals are counted, wherever they come from; an admin's limit is 20 and 5.
+    for n in range(24):
+        own = at(room, f"198.51.100.{n}", token=renewed["token"])
+        renewed = await call(room, "masc_auth_refresh", own, **real)
+    elsewhere = at(room, "203.0.113.1", token=renewed["token"])
+    assert (await call(room, "masc_auth_refresh", elsewhere, agent_name="admin"))["error"]["code"] == "rate_limited"

@@ -255,6 +255,7 @@ HOSTILE = [
         "token: str ",
         "token*",
     ),
+    *("token “a", "token: “ a", "token “a token ‘a token «a "),
 ]
 
 
@@ -265,6 +266,13 @@ def test_hostile_texts_of_50000_characters_take_less_than_half_a_second(piece: s
     started = time.process_time()
     redact(text, known={"f" * 64})
     assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "text", ["token “hunter2x”", "a “b “c token “hunter2x” d", "token: “hunter2x", "token: “hunt“er2x"]
+)
+def test_a_value_in_typographic_quotes_is_found_with_others_round_it(text: str) -> None:
+    assert "er2x" not in redact(text)
 
 
 def test_own_patterns_with_a_match_at_every_character_stay_linear() -> None:
