@@ -44,6 +44,20 @@ HIGHER: tuple[tuple[str, Json], ...] = (
     ("masc_rate_limit_config", {"per_minute": 100_000}),
 )
 """Calls that need an admin by their arguments. They are made in earnest: the handler decides."""
+
+
+def needed(tool: str, given: Mapping[str, Any], agent: str) -> Role:
+    """The role that a call of ``agent`` needs."""
+    match tool:
+        case "masc_switch_mode" if given.get("scope") == "room":
+            return Role.ADMIN
+        case "masc_rate_limit_status" if given.get("agent_name", agent) != agent:
+            return Role.ADMIN
+        case "masc_rate_limit_config" if given:
+            return Role.ADMIN
+    return NEEDED[tool]
+
+
 INVOKERS = {"masc_call_read", "masc_call_write"}
 """They have the role of the tool they call."""
 REGISTRY = load(enabled=())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from credential_table import (
     TOOLS,
     Cell,
     Credential,
+    Row,
     Table,
     cells,
     ending,
     expected,
+    needed,
 )
 
+from masc_core.clock import SystemClock
 from masc_core.frozen import evolve
 from masc_core.settings import Settings
 from masc_core.testing import ManualClock
@@ -102,3 +106,26 @@ async def test_off_every_tool_is_open_to_everybody(
                 found = await probe(Secured(masc, "", ""), cell, token)
                 table.note(cell, ending(cell, found), (PASSED, None))
         table.conclude()
+
+
+@pytest.mark.parametrize("role", list(Role), ids=lambda role: role.label)
+async def test_a_good_token_is_accepted_in_earnest(
+    tmp_path: Path, role: Role, record_property: Callable[[str, object], None]
+) -> None:
+    """The examples of each contract, in a room of their own: a result, an error the contract declares, or the refusal of
+    the role."""
+    table = Table("kernel in earnest", record_property)
+    for number, tool in enumerate(TOOLS):
+        path = tmp_path / str(number)
+        path.mkdir()
+        async with asyncio.timeout(60), masc_app(path, clock=SystemClock(), registry=REGISTRY) as masc:
+            room = await secured(masc)
+            token = await room.token("claude", role.label)
+            client = room.client(token, bindings=("process:test:0:0",))
+            for example in REGISTRY.contracts[tool].tool.examples:
+                own = {"token": token, Row(tool, role, {}).caller_field: "claude"}
+                given = {name: own.get(name, value) for name, value in example.items()}
+                cell = Cell(Row(tool, needed(tool, given, "claude"), given), role, Credential.GOOD)
+                result = dict((await masc.outcome(tool, client, **given)).structured)
+                table.note(cell, ending(cell, result), expected(cell, required=False))
+    table.conclude()

@@ -135,6 +135,12 @@ def test_a_password_that_looks_a_little_like_code_goes(password: str) -> None:
     assert redact(f"password = {password}") == "password = [REDACTED:password]"
 
 
+def test_nothing_is_code_in_an_environment() -> None:
+    for value in ("abc.def.ghi", "my_password", "app_token"):
+        assert redact(f"SECRET={value}") == "SECRET=[REDACTED:secret]"
+        assert redact(f"secret={value}") == f"secret={value}"
+
+
 def test_a_default_inside_a_placeholder_stays() -> None:
     assert redact("token=${TOKEN:-token=abcdef}; x") == "token=${TOKEN:-token=abcdef}; x"
 
