@@ -56,7 +56,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Room:
 @pytest.fixture
 def url(shared: Room) -> Iterator[str]:
     """A server of its own for each test, because failures count against their source."""
-    with serving(shared.path) as found:
+    with serving(shared.path, "--mode", "full") as found:
         yield found
 
 
@@ -268,7 +268,7 @@ def test_an_open_address_needs_auth_with_require_token(project: Path) -> None:
     room = Room(project, required=False)
     assert room.run("serve", "--http", "--host", "0.0.0.0", "--port", "0").status == 1
     room.run("auth", "enable", "--require-token")
-    with serving(project, "--host", "0.0.0.0") as found:
+    with serving(project, "--mode", "full", "--host", "0.0.0.0") as found:
         http = Http(found.replace("0.0.0.0", "127.0.0.1"), modern=True)
         assert refused(http.call("masc_status")) == (401, "unauthorized", None)
         disabling = http.call("masc_auth_disable", room.admin).json()["result"]["structuredContent"]
