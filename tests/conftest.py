@@ -19,6 +19,7 @@ pytest_plugins = (
     "postgres_fixtures",
     "postgres_own",
     "redis_fixtures",
+    "table_fixtures",
     "wire_fixtures",
     "worktree_fixtures",
 )
@@ -59,4 +60,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What tests measured, as they recorded it with ``record_property``."""
     reports = [r for outcome in ("passed", "failed") for r in terminalreporter.getreports(outcome)]
     for name, value in (line for report in reports for line in report.user_properties):
-        terminalreporter.write_line(f"{name}: {value}")
+        if isinstance(value, str):
+            terminalreporter.write_line(f"{name}: {value}")

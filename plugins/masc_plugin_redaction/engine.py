@@ -7,17 +7,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from masc_core.frozen import frozen
-from masc_plugin_redaction import regexes
-from masc_plugin_redaction.kinds import ORDER, SHAPES, Span
-from masc_plugin_redaction.labels import labelled, labelled_by_key
+from masc_plugin_redaction import places, regexes
+from masc_plugin_redaction.contexts import CONTEXTS
+from masc_plugin_redaction.kinds import ORDER
+from masc_plugin_redaction.labels import label_starts, labelled, labelled_by_key
 from masc_plugin_redaction.regexes import compile_linear
+from masc_plugin_redaction.services import LEAST, SERVICES
+from masc_plugin_redaction.shapes import Shape, Span
 
 __all__ = ["Redactor", "hex_words"]
 
 MOST_PASSES = 8
 _PLACEHOLDER = re.compile(r"\[REDACTED:[a-z][a-z0-9_]{1,31}\]")
 _HEX = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64,}+")
-_WORD_HINTS = ("passw", "pwd", "key", "secret", "token")
+_UPPER = re.compile("[A-Z]+")
 _FREE, _PLACED = -1, -2
 
 
@@ -71,22 +74,44 @@ class Redactor:
         return any(compile_linear(regex).search(secret) for regex in self.allow)
 
     def _matches(self, text: str, key: str, known: Collection[str]) -> Iterator[Match]:
-        for shape in SHAPES:
-            for hint in shape.hints:
-                if hint in text:
-                    yield from _of(shape.kind, shape.find(text))
-                    break
+        lower = _lower(text)
+        for shape in _hinted(text, lower):
+            yield from _of(shape.kind, shape.find(text))
         if key:
             yield from _by_key(key, text)
-        lower = text.lower()
-        if any(hint in lower for hint in _WORD_HINTS):
-            for kind, label, (start, end) in labelled(text):
+        if starts := label_starts(lower):
+            for kind, label, (start, end) in labelled(text, starts):
                 yield Match(kind, start, end, ORDER[kind], label)
+            if any(hint in text for hint in places.HINTS):
+                for kind, label, (start, end) in places.placed(text, starts):
+                    yield Match(kind, start, end, ORDER[kind], label)
         if known:
             yield from _of("masc_token", (span for word, span in hex_words(text) if word in known))
         for i, (name, regex) in enumerate(self.patterns):
             for start, end in regexes.spans(regex, text):
                 yield Match(name, start, end, len(ORDER) + i, start)
+
+
+def _lower(text: str) -> str:
+    """The text in lower case, each character in its place."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else _UPPER.sub(lambda match: match[0].lower(), text)
+
+
+def _hinted(text: str, lower: str) -> Iterator[Shape]:
+    """The shapes that may be in a text. Most texts have no word as long as a credential, and are not searched for any."""
+    if words := " ".join([word for word in text.split() if len(word) >= LEAST]):
+        for shape in SERVICES:
+            for hint in shape.hints:
+                if hint in words:
+                    if any(shape.find(words)):
+                        yield shape
+                    break
+    for shape in CONTEXTS:
+        for hint in shape.hints:
+            if hint in lower:
+                yield shape
+                break
 
 
 def _of(kind: str, spans: Iterable[Span]) -> Iterator[Match]:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from masc_plugin_redaction.kinds import Span
+    from masc_plugin_redaction.shapes import Span
 
 __all__ = ["LONGEST", "compile_linear", "spans", "why_not"]
 

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,15 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
+from auth_serving import BOUND, headers, serving
 from auth_support import UNKNOWN
 from cli_support import ENVIRONMENT, MASC, Ran, masc
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from wire_support import LEGACY, MODERN, call, envelope, initialize
+from wire_support import call, envelope, initialize
 
 from masc_core.wire._source import is_loopback, network, source_of
 
-BOUND = 20.0
 eras = pytest.mark.parametrize("modern", [True, False], ids=["modern", "legacy"])
 
 
@@ -54,41 +53,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Room:
     return Room(path, required=True)
 
 
-@contextlib.contextmanager
-def serving(path: Path, *options: str) -> Iterator[str]:
-    """A real HTTP server; its URL of /mcp."""
-    command = [*MASC, "serve", "--http", "--port", "0", "--mode", "full", "--project", str(path), *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
-        try:
-            assert process.stderr is not None
-            line = process.stderr.readline()
-            found = re.search(r"http://\S+", line)
-            assert found is not None, line + process.stderr.read()
-            yield found[0]
-        finally:
-            process.send_signal(signal.SIGTERM)
-
-
 @pytest.fixture
 def url(shared: Room) -> Iterator[str]:
     """A server of its own for each test, because failures count against their source."""
-    with serving(shared.path) as found:
+    with serving(shared.path, "--mode", "full") as found:
         yield found
-
-
-def headers(
-    modern: bool, method: str, name: str | None, token: str | None, session: str | None = None
-) -> dict[str, str]:
-    given = {
-        "accept": "application/json, text/event-stream",
-        "content-type": "application/json",
-        "authorization": f"Bearer {token}" if token is not None else None,
-        "mcp-protocol-version": MODERN if modern else (LEGACY if session else None),
-        "mcp-method": method if modern else None,
-        "mcp-name": name if modern else None,
-        "mcp-session-id": session,
-    }
-    return {key: value for key, value in given.items() if value is not None}
 
 
 class Http:
@@ -299,7 +268,7 @@ def test_an_open_address_needs_auth_with_require_token(project: Path) -> None:
     room = Room(project, required=False)
     assert room.run("serve", "--http", "--host", "0.0.0.0", "--port", "0").status == 1
     room.run("auth", "enable", "--require-token")
-    with serving(project, "--host", "0.0.0.0") as found:
+    with serving(project, "--mode", "full", "--host", "0.0.0.0") as found:
         http = Http(found.replace("0.0.0.0", "127.0.0.1"), modern=True)
         assert refused(http.call("masc_status")) == (401, "unauthorized", None)
         disabling = http.call("masc_auth_disable", room.admin).json()["result"]["structuredContent"]

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import string
 from collections.abc import Iterator
 
+from redaction_makers import ALNUM, BASE64, HEX, UPPER, WORD, Maker, Secret
+from redaction_services import in_files, services
+
 from masc_core.frozen import frozen
-
-ALNUM = string.ascii_letters + string.digits
-WORD = ALNUM + "-_"
-UPPER = string.ascii_uppercase + string.digits
-HEX = "0123456789abcdef"
-BASE64 = ALNUM + "+/"
-
-
-@frozen
-class Secret:
-    """One secret: the kind it is of, what must go, and the text it needs round it to be known as one."""
-
-    variant: str
-    kind: str
-    value: str
-    around: str = "{}"
-
-    @property
-    def text(self) -> str:
-        """The secret as it is written."""
-        return self.around.format(self.value)
 
 
 @frozen
@@ -37,17 +18,6 @@ class Case:
     secret: Secret
     context: str
     text: str
-
-
-class Maker:
-    """Pseudo-random words, the same in every run."""
-
-    def __init__(self) -> None:
-        self._random = random.Random(20)
-
-    def word(self, length: int, alphabet: str = ALNUM) -> str:
-        """A word that is none."""
-        return "".join(self._random.choices(alphabet, k=length))
 
 
 def _shapes(make: Maker) -> Iterator[Secret]:
@@ -157,7 +127,7 @@ PLACES = {
 def secrets() -> list[Secret]:
     """Every made-up secret."""
     make = Maker()
-    return [*_shapes(make), *_in_context(make), *_labelled(make)]
+    return [*_shapes(make), *_in_context(make), *_labelled(make), *services(make), *in_files(make)]
 
 
 def cases() -> list[Case]:
