@@ -21,7 +21,7 @@ from masc_core.bench.tokens import COUNTED, ENCODING
 __all__ = ["Bar", "as_dict", "show", "show_costs", "tokens_as_dict"]
 
 Row = dict[str, Any]
-_FIGURES = ("p50_ms", "p95_ms", "p99_ms", "calls_per_s")
+_FIGURES = ("min_ms", "p50_ms", "p95_ms", "p99_ms", "calls_per_s")
 _REFRESH_SECONDS = 0.2
 
 
@@ -134,20 +134,20 @@ def _show_errors(out: Console, report: Row) -> None:
 
 
 def _table(report: Row) -> Table:
-    right = ("calls", "failed", "p50", "p95", "p99", "max", "calls/s", "client CPU")
+    right = ("calls", "failed", "min", "p50", "p95", "p99", "max", "calls/s", "client CPU")
     table = Table(box=None, pad_edge=False)
     for column in ("clients", "call", "server", *right):
         table.add_column(column, justify="left" if column in ("call", "server") else "right")
     for level in report["levels"]:
         for operation in level["operations"]:
             for row in operation["servers"]:
-                times = [_number(row[key], 2) for key in ("p50_ms", "p95_ms", "p99_ms", "max_ms")]
+                times = [_number(row[key], 2) for key in ("min_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")]
                 facts = [str(row["calls"]), str(sum(row["errors"].values())), *times]
                 facts += [_number(row["calls_per_s"], 1), _number(row["client_cpu_ms"], 2)]
                 table.add_row(str(level["clients"]), Text(row["call"]), Text(row["server"]), *facts)
             if "ratio" in operation:
-                p50, p95, p99, rate = (_number(operation["ratio"][f], 2) for f in _FIGURES)
-                table.add_row("", "", Text("ratio", style="bold"), "", "", p50, p95, p99, "", rate, "", style="bold")
+                *times, rate = (_number(operation["ratio"][figure], 2) for figure in _FIGURES)
+                table.add_row("", "", "ratio", "", "", *times, "", rate, "", style="bold")
     return table
 
 

@@ -96,7 +96,7 @@ async def bench(plan: Plan, progress: Progress) -> Measured:
                 measured.levels.append(level)
                 limits = evolve(plan.limits, clients=clients)
                 total = limits.calls * sum(len(lanes) for lanes in operations)
-                await measure(level.operations, limits, progress.begin(f"{clients} clients", total))
+                await measure(level.operations, limits, progress.begin(f"{clients} client{'s' * (clients > 1)}", total))
     except BenchFailed as failure:
         if not any(lane.times for level in measured.levels for lanes in level.operations for lane in lanes):
             raise

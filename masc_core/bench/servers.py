@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import tempfile
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 import httpx2
@@ -21,9 +21,6 @@ from pydantic import ValidationError
 from masc_core import __version__
 from masc_core.errors import MascError, error
 from masc_core.frozen import frozen
-
-if TYPE_CHECKING:
-    from mcp.client._transport import TransportStreams
 
 __all__ = ["BenchFailed", "Target", "connect", "explained", "label"]
 
@@ -87,17 +84,13 @@ async def connect(target: Target, era: str, timeout: float) -> AsyncIterator[Cli
 
 async def _transport(stack: contextlib.AsyncExitStack, target: Target, timeout: float, said: TextIO) -> Any:
     """What the client talks over."""
-    opened: contextlib.AbstractAsyncContextManager[TransportStreams]
-    if isinstance(target.at, str):
-        headers = {"Authorization": f"Bearer {target.token}"} if target.token else None
-        # A read may last: the SDK keeps a stream of server messages open. A single answer has the client's own time limit.
-        limits = httpx2.Timeout(timeout, read=_SSE_SECONDS)
-        http = httpx2.AsyncClient(headers=headers, timeout=limits, event_hooks={"response": [_admitted]})
-        await stack.enter_async_context(http)
-        opened = streamable_http_client(target.at, http_client=http)
-    else:
-        opened = stdio_client(target.at, errlog=said)
-    return opened
+    if not isinstance(target.at, str):
+        return stdio_client(target.at, errlog=said)
+    headers = {"Authorization": f"Bearer {target.token}"} if target.token else None
+    # A read may last: the SDK keeps a stream of server messages open. A single answer has the client's own time limit.
+    limits = httpx2.Timeout(timeout, read=_SSE_SECONDS)
+    http = httpx2.AsyncClient(headers=headers, timeout=limits, event_hooks={"response": [_admitted]})
+    return streamable_http_client(target.at, http_client=await stack.enter_async_context(http))
 
 
 async def _admitted(response: httpx2.Response) -> None:

@@ -21,11 +21,12 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def summary(times: Sequence[float]) -> dict[str, float | None]:
-    """``{mean_ms, p50_ms, p95_ms, p99_ms, max_ms}`` of milliseconds; all ``None`` where nothing was measured."""
+    """``{mean_ms, min_ms, p50_ms, p95_ms, p99_ms, max_ms}`` of milliseconds; all ``None`` where nothing was measured."""
     if not times:
-        return dict.fromkeys(("mean_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms"))
-    found = {"mean_ms": statistics.fmean(times), **{f"p{p}_ms": percentile(times, p) for p in (50, 95, 99)}}
-    return {name: round(value, 4) for name, value in (found | {"max_ms": max(times)}).items()}
+        return dict.fromkeys(("mean_ms", "min_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms"))
+    found = {"mean_ms": statistics.fmean(times), "min_ms": min(times), "max_ms": max(times)}
+    found |= {f"p{percent}_ms": percentile(times, percent) for percent in (50, 95, 99)}
+    return {name: round(value, 4) for name, value in found.items()}
 
 
 def bins(times: Sequence[float], number: int = 12) -> list[float]:

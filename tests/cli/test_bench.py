@@ -47,7 +47,7 @@ def test_masc_is_measured_in_a_room_of_its_own(project: Path) -> None:
         for operation in (bare, listing, called):
             (row,) = operation["servers"]
             assert row["calls"] == sum(b["calls"] for b in row["histogram"]) == 6
-            assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] <= row["max_ms"]
+            assert 0 < row["min_ms"] <= row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] <= row["max_ms"]
             assert row["calls_per_s"] > 0 and row["errors"] == {}
     assert not (project / ".masc").exists()
 
@@ -75,7 +75,7 @@ def test_two_servers_over_http_are_compared_in_either_era(project: Path, era: st
     ours_row, echo_row = compared["servers"]
     assert (ours_row["call"], echo_row["call"], echo_row["calls"]) == ("masc_tasks", "echo", 6)
     assert compared["ratio"]["p50_ms"] == pytest.approx(ours_row["p50_ms"] / echo_row["p50_ms"], abs=0.001)
-    assert set(figures(found, bare)["ratio"]) == {"p50_ms", "p95_ms", "p99_ms", "calls_per_s"}
+    assert set(figures(found, bare)["ratio"]) == {"min_ms", "p50_ms", "p95_ms", "p99_ms", "calls_per_s"}
 
 
 def test_the_tables_of_several_tools_show_all_that_the_report_has(project: Path, tmp_path: Path) -> None:
@@ -234,6 +234,13 @@ def test_a_list_of_several_pages_is_read_to_its_end(project: Path, tmp_path: Pat
     assert report(masc(project, "bench", *FEW, *paged, "--json"))["servers"][0]["tools"] == 2
     (cost,) = report(masc(project, "bench", "--tokens", *paged, "--json"))["servers"]
     assert [tool["name"] for tool in cost["tools"]] == ["drop", "peek"]
+
+
+def test_who_looks_on_sees_how_far_it_is(project: Path) -> None:
+    options = ("--stdio", ECHO, *ECHO_CALL, "--json")
+    ran = masc(project, "bench", *FEW, *options, env={"FORCE_COLOR": "1"})  # to rich, a terminal
+    assert "connecting" in ran.err and "1 client" in ran.err
+    assert ran.json["errors"] == 0
 
 
 def test_an_unknown_tool_names_near_ones(project: Path) -> None:

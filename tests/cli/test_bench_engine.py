@@ -92,8 +92,15 @@ async def test_another_exception_ends_the_run_and_leaves_what_was_measured(clien
 
 
 async def test_when_time_is_up_each_call_is_made_once() -> None:
-    async def call(client: int) -> None: ...
+    made: list[str] = []
 
-    lanes = [Lane("a", call), Lane("b", call)]
-    await measure([lanes], Limits(calls=1000, warm_up=1000, seconds=0.0))
+    def lane(name: str) -> Lane:
+        async def call(client: int) -> None:
+            made.append(name)
+
+        return Lane(name, call)
+
+    lanes = [lane("a"), lane("b")]
+    await measure([lanes], Limits(clients=2, calls=1000, warm_up=1000, seconds=0.0))
+    assert "".join(made) == "ab" + "ab"
     assert [len(lane.times) for lane in lanes] == [1, 1]
