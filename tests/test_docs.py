@@ -22,6 +22,10 @@ NOT_RUN = {
     ("README.md", "masc checkpoint pending"),
     (
         "docs/performance.md",
+        "masc bench --clients 1,8 --calls 400 --tool masc_tasks --arguments '{\"limit\": 1}' \\",
+    ),
+    (
+        "docs/performance.md",
         "npm install @modelcontextprotocol/server-filesystem @modelcontextprotocol/server-memory "
         "@modelcontextprotocol/server-everything",
     ),

@@ -131,7 +131,7 @@ def _why(raised: Exception, timeout: float) -> str:
         return f"broke the protocol: {raised.error_count()} faults in {raised.title}"
     if isinstance(raised, RuntimeError):
         return f"cannot be talked to: {raised}"
-    return f"cannot be reached: {raised}"
+    return f"cannot be reached: {str(raised) or type(raised).__name__}"
 
 
 def _last_words(said: TextIO) -> str:

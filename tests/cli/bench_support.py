@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 __all__ = ["ECHO", "bad_server", "echo_over_http"]
 
-ECHO = shlex.join([sys.executable, str(Path(__file__).parents[2] / "benchmarks" / "echo_server.py"), "stdio"])
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+ECHO = shlex.join([sys.executable, str(_BENCHMARKS / "echo_server.py"), "stdio"])
 
 _BAD = """\
 import itertools, json, sys
@@ -23,6 +24,10 @@ TOOLS = [
     {"name": "drop", "description": "Delete everything.", "inputSchema": {"type": "object"}},
     {"name": "peek", "description": "Look.", "inputSchema": NEEDS if how == "needy" else {"type": "object"}, **READ_ONLY},
 ]
+if how == "untrue":
+    TOOLS[1]["outputSchema"] = {"type": "object", "required": ["cheese"]}
+if how == "chatty":
+    print("Welcome!", flush=True)
 calls = 0
 for line in sys.stdin:
     asked = json.loads(line)
@@ -63,11 +68,23 @@ def bad_server(directory: Path, how: str) -> str:
     return shlex.join([sys.executable, str(program), how])
 
 
+_DIES = """\
+import asyncio, itertools, os, sys
+import echo_server
+calls, answer = itertools.count(1), echo_server.call_tool
+async def call_tool(ctx, params):
+    return await answer(ctx, params) if next(calls) < 10 else os._exit(1)
+echo_server.call_tool = call_tool
+asyncio.run(echo_server.over_http())
+"""
+
+
 @contextmanager
-def echo_over_http() -> Iterator[str]:
-    """The URL of a running echo server."""
-    command: list[Any] = [*shlex.split(ECHO)[:-1], "http"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+def echo_over_http(*, dies: bool = False) -> Iterator[str]:
+    """The URL of a running echo server, which ``dies`` at its tenth call."""
+    command = [sys.executable, "-c", _DIES] if dies else [*shlex.split(ECHO)[:-1], "http"]
+    environment = {**os.environ, "PYTHONPATH": str(_BENCHMARKS)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
         try:
             assert server.stderr is not None
             yield server.stderr.readline().strip()

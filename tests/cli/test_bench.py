@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -159,6 +160,7 @@ def test_a_token_from_the_environment_opens_a_server_and_is_not_shown(project: P
         ("empty", "lists no tools"),
         ("old", "cannot be talked to"),
         ("refuses", "the first call failed: peek returned isError: no cheese 1"),
+        ("untrue", "the first call failed: invalid result: "),
         ("unannotated", "name one with --tool"),
         ("needy", "(read-only: peek)"),
     ],
@@ -208,6 +210,18 @@ def test_a_server_that_fails_later_leaves_what_was_measured(project: Path, tmp_p
         assert "stopped early" in masc(project, "bench", *options, "--era", "legacy").out
 
 
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+def test_a_server_that_dies_behind_a_url_is_said_to_be_gone(project: Path, era: str) -> None:
+    with echo_over_http(dies=True) as url:
+        ran = masc(
+            project, "bench", "--url", url, "--era", era, *ECHO_CALL, "--calls", "50", "--warm-up", "1", "--json"
+        )
+        assert (ran.status, ran.err) == (1, "")
+        assert re.fullmatch(re.escape(url) + " cannot be reached: .+", ran.json["stopped"])
+        (row,) = figures(ran.json, "echo")["servers"]
+        assert row["calls"] == 7
+
+
 def test_failed_calls_are_counted_by_reason_and_not_timed(project: Path, tmp_path: Path) -> None:
     options = ("--stdio", bad_server(tmp_path, "flaky"), "--calls", "40", "--warm-up", "0")
     ran = masc(project, "bench", *options, "--json")
@@ -227,6 +241,10 @@ def test_protocol_errors_are_counted_and_a_missing_ping_is_left_out(project: Pat
     assert row["errors"] == {"error -32050: not now": 16}
     found = report(masc(project, "bench", *FEW, "--stdio", bad_server(tmp_path, "unpingable"), "--json"))
     assert [o["call"] for o in found["levels"][0]["operations"]] == ["tools/list", "peek"]
+
+
+def test_what_a_server_says_out_of_turn_disturbs_nothing(project: Path, tmp_path: Path) -> None:
+    report(masc(project, "bench", *FEW, "--stdio", bad_server(tmp_path, "chatty"), "--json"))
 
 
 def test_a_list_of_several_pages_is_read_to_its_end(project: Path, tmp_path: Path) -> None:
@@ -294,7 +312,10 @@ def test_wrong_usage_of_bench_is_2(options: list[str], said: str) -> None:
 
 @pytest.mark.parametrize(
     ("module", "options"),
-    [("matplotlib", ["--plot", "x.svg"]), ("bpe_openai", ["--tokens", "--stdio", "no-such-program"])],
+    [
+        ("matplotlib", ["--plot", "x.svg", "--stdio", "no-such-program"]),
+        ("bpe_openai", ["--tokens", "--stdio", "no-such-program"]),
+    ],
 )
 def test_what_is_not_installed_is_said_before_anything_is_started(
     module: str, options: list[str], project: Path
