@@ -16,6 +16,7 @@ import click
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from masc_core.bench.stats import percentile
 from masc_core.kernel import Kernel, local_client
 from masc_core.plugins import load
 from masc_core.rooms import Base
@@ -26,6 +27,20 @@ MASC = [sys.executable, "-m", "masc_core", "serve"]
 
 # Servers keep their bytecode, as installed ones do; otherwise every start would compile MASC anew, and the SDK not.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+__all__ = [
+    "ECHO",
+    "ENVIRONMENT",
+    "MASC",
+    "http_server",
+    "json_option",
+    "make_room",
+    "masc_stdio",
+    "percentile",
+    "show",
+    "stdio_server",
+    "structured",
+]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -75,15 +90,6 @@ async def make_room(project: Path, tasks: int) -> None:
                 outcome = await kernel.call(tool, arguments, local_client("bench"))
                 if outcome.error is not None:
                     raise outcome.error
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that ``percent`` per cent of ``values`` do not exceed; 50 is the median."""
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:

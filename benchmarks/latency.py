@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,40 +18,38 @@ import click
 from common import ECHO, MASC, http_server, json_option, percentile, show, stdio_server
 from mcp.client.client import Client
 
+from masc_core.bench import engine
 from masc_core.kernel import Kernel, local_client
 from masc_core.plugins import load
 from masc_core.rooms import Base
 from masc_core.testing.limits import lift_limits
 
 WARM_UP = 30
+SECONDS = 600
 
 Step = Callable[[int], Awaitable[Any]]
 
 
 async def timed(steps: dict[str, Step], calls: int) -> dict[str, list[float]]:
     """Milliseconds of each step, taken in turn."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(calls + WARM_UP):
-        for name, step in steps.items():
-            begun = time.perf_counter()
-            await step(i)
-            if i >= WARM_UP:
-                times[name].append((time.perf_counter() - begun) * 1000)
-    return times
+    lanes = [engine.Lane(name, step) for name, step in steps.items()]
+    await engine.measure([lanes], engine.Limits(calls=calls, warm_up=WARM_UP, seconds=SECONDS))
+    return {lane.name: lane.times for lane in lanes}
 
 
 def steps(masc: Client, echo: Client) -> dict[str, Step]:
     """A read, a durable write and the yardstick."""
+    priorities = itertools.cycle(range(1, 6))
 
-    async def read(i: int) -> None:
+    async def read(_: int) -> None:
         result = await masc.call_tool("masc_tasks", {"limit": 1})
         assert not result.is_error, result
 
-    async def write(i: int) -> None:
-        result = await masc.call_tool("masc_update_priority", {"task_id": "task-001", "priority": 1 + i % 5})
+    async def write(_: int) -> None:
+        result = await masc.call_tool("masc_update_priority", {"task_id": "task-001", "priority": next(priorities)})
         assert not result.is_error, result
 
-    async def said(i: int) -> None:
+    async def said(_: int) -> None:
         await echo.call_tool("echo", {"text": "hello"})
 
     return {"read": read, "write": write, "echo": said}
@@ -80,12 +78,15 @@ async def in_process(project: Path, calls: int) -> dict[str, list[float]]:
         client = local_client("bench")
         await kernel.call("masc_start", {"task_title": "measured"}, client)
 
-        async def read(i: int) -> None:
+        priorities = itertools.cycle(range(1, 6))
+
+        async def read(_: int) -> None:
             outcome = await kernel.call("masc_tasks", {"limit": 1}, client)
             assert outcome.error is None, outcome.text
 
-        async def write(i: int) -> None:
-            outcome = await kernel.call("masc_update_priority", {"task_id": "task-001", "priority": 1 + i % 5}, client)
+        async def write(_: int) -> None:
+            arguments = {"task_id": "task-001", "priority": next(priorities)}
+            outcome = await kernel.call("masc_update_priority", arguments, client)
             assert outcome.error is None, outcome.text
 
         return await timed({"read": read, "write": write}, calls)

@@ -20,6 +20,15 @@ NOT_RUN = {
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/masc demo"),
     ("README.md", ".venv/bin/pip install tox && .venv/bin/tox -qq run -e ci"),
     ("README.md", "masc checkpoint pending"),
+    (
+        "docs/performance.md",
+        "masc bench --clients 1,8 --calls 400 --tool masc_tasks --arguments '{\"limit\": 1}' \\",
+    ),
+    (
+        "docs/performance.md",
+        "npm install @modelcontextprotocol/server-filesystem @modelcontextprotocol/server-memory "
+        "@modelcontextprotocol/server-everything",
+    ),
     ("docs/quickstart.md", "python3 -m venv .venv"),
     (
         "docs/storage.md",

@@ -20,6 +20,7 @@ _COMMANDS = {
     "db": "masc_core.cli.db:db",
     "plugins": "masc_core.cli.plugins:plugins",
     "schemas": "masc_core.cli.schemas:schemas",
+    "bench": "masc_core.cli.bench:bench",
 }
 
 

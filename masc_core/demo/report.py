@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,8 @@ from attrs import asdict, define, field, frozen
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from masc_core.bench.stats import percentile
 
 __all__ = ["Check", "ModeSize", "Narrator", "Report", "TimedCall", "show"]
 
@@ -108,12 +109,9 @@ class Report:
 
 
 def _latency(name: str, calls: Sequence[TimedCall]) -> dict[str, Any]:
-    times = sorted(call.milliseconds for call in calls)
-    return {"name": name, "calls": len(times), "p50_ms": _percentile(times, 0.5), "p95_ms": _percentile(times, 0.95)}
-
-
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 2)
+    times = [call.milliseconds for call in calls]
+    figures = {f"p{percent}_ms": round(percentile(times, percent), 2) for percent in (50, 95)}
+    return {"name": name, "calls": len(times), **figures}
 
 
 def show(out: Console, report: Report) -> None:

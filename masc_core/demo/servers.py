@@ -23,19 +23,19 @@ def _command(project: Path, *options: str) -> list[str]:
     return ["-m", "masc_core", "serve", "--project", str(project), *options]
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without settings that are meant for the user's own servers."""
+def _environment(settings: bool = False) -> dict[str, str]:
+    """Ours; without ``settings`` that are meant for the user's own servers."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("MASC_", "GIT_")) and name != "ME_ROOT"
+        if settings or (not name.startswith(("MASC_", "GIT_")) and name != "ME_ROOT")
     }
 
 
-def stdio_server(project: Path, agent: str) -> StdioServerParameters:
-    """What an MCP client is told in order to start a stdio server for ``agent``."""
+def stdio_server(project: Path, agent: str, *, settings: bool = False) -> StdioServerParameters:
+    """What an MCP client is told in order to start a stdio server for ``agent``, if so with the user's settings."""
     arguments = _command(project, "--stdio", "--agent", agent)
-    return StdioServerParameters(command=sys.executable, args=arguments, env=_environment())
+    return StdioServerParameters(command=sys.executable, args=arguments, env=_environment(settings))
 
 
 async def lift_limits(project: Path) -> None:
@@ -46,12 +46,15 @@ async def lift_limits(project: Path) -> None:
 
 
 @asynccontextmanager
-async def http_server(project: Path) -> AsyncIterator[str]:
-    """A running HTTP server on a free port; its URL. Raises :class:`StartError` when it does not get ready."""
+async def http_server(project: Path, *, settings: bool = False) -> AsyncIterator[str]:
+    """A running HTTP server on a free port, if so with the user's settings; its URL.
+
+    Raises :class:`StartError` when it does not get ready.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *_command(project, "--http", "--port", "0"),
-        env=_environment(),
+        env=_environment(settings),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -11,7 +11,7 @@ from cli_support import ENVIRONMENT, MASC, add_task, masc
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-COMMANDS = ["serve", "demo", "status", "tools", "call", "mode", "pause", "resume", "schemas"]
+COMMANDS = ["serve", "demo", "status", "tools", "call", "mode", "pause", "resume", "schemas", "bench"]
 
 
 def test_version_and_help(project: Path) -> None:
