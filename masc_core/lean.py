@@ -7,9 +7,11 @@ here has named nothing that it can run, and says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
+from masc_core._thesaurus import ASKING, CHANGING, GROUPS
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
 from masc_core.contracts import Contract, contract_of
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Finder", "contracts", "explained"]
 
 _LIMIT = 8
-_WEIGHTS = {"name": (3.0, 0.3), "description": (1.5, 0.5), "keywords": (1.5, 0.3), "arguments": (0.5, 0.5)}
+_WEIGHTS = {"name": (4.0, 0.5), "description": (1.5, 0.5), "keywords": (2.0, 0.6), "arguments": (0.2, 0.5)}
+_FILE = re.compile(r"\S*\w[./]\S*")
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
 ToolName = Annotated[str, Bound(minLength=1, maxLength=64)]
@@ -77,13 +80,19 @@ class Finder:
     def __init__(self, modes: Modes) -> None:
         self._modes = modes
         self._contracts = modes.contracts(modes.installed)
-        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS)
+        numbered = list(enumerate(self._contracts))
+        self._reads = frozenset(i for i, contract in numbered if contract.tool.reads)
+        self._writes = frozenset(i for i, contract in numbered if not contract.tool.reads)
+        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, GROUPS)
 
     def find(self, query: str) -> list[Contract]:
         """The tools for a query, best first; one that is named exactly goes before all others."""
         name = "_".join(query.lower().split())
+        query = _FILE.sub(" file ", query)  # which file it is, no tool's words can tell
+        first = query.lower().split()[:1]
+        favoured = self._reads if ASKING.intersection(first) else self._writes if CHANGING.intersection(first) else ()
         exact = [c for c in self._contracts if c.tool.name in {name, f"masc_{name}"}]
-        return exact + [c for i in self._index.ranked(query) if (c := self._contracts[i]) not in exact]
+        return exact + [c for i in self._index.ranked(query, favoured) if (c := self._contracts[i]) not in exact]
 
 
 def _text(contract: Contract) -> Mapping[str, str]:

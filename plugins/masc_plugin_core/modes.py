@@ -124,6 +124,10 @@ async def _describe(ctx: Context, active: Active) -> Config:
     start_room=True,
     errors=(ModeFixed, Unauthorized, BudgetTooSmall),
     examples=({"mode": "full"},),
+    keywords=(
+        "enable disable turn on off go mode parallel minimal tools tool list limit reduce save tokens "
+        "fewer more preset budget hide load show categories portal voting category never"
+    ),
 )
 async def masc_switch_mode(
     ctx: Context,
@@ -209,7 +213,16 @@ async def _switch_own(ctx: Context, chosen: Selection | None) -> tuple[str, Sele
     return before.mode, wanted, stored != kept
 
 
-@tool(effect=READ, role=READER, needs_room=False, start_room=True)
+@tool(
+    effect=READ,
+    role=READER,
+    needs_room=False,
+    start_room=True,
+    keywords=(
+        "configuration setting mode I tokens price cost tools tool list expensive enabled switched on "
+        "available modes current unused never categories category"
+    ),
+)
 async def masc_get_config(ctx: Context) -> Config:
     """Show the mode, its categories, what the tool list costs and which of it is never used."""
     return await _describe(ctx, ctx.call.active)

@@ -107,7 +107,16 @@ class Status:
     more: More | None = None
 
 
-@tool(effect=READ, role=READER, caller=CallerUse.OPTIONAL, needs_room=False)
+@tool(
+    effect=READ,
+    role=READER,
+    caller=CallerUse.OPTIONAL,
+    needs_room=False,
+    keywords=(
+        "overview summary dashboard situation state room going on happening now current look glance "
+        "unread waits quick anything"
+    ),
+)
 async def masc_status(ctx: Context) -> Status:
     """Show agents, tasks, locks and what waits for you."""
     mode = ctx.call.active.selection.mode
