@@ -9,11 +9,12 @@ ASKING = frozenset(
 )
 """Who begins with one of these mostly wants to know something."""
 CHANGING = frozenset(
-    "abandon accept acquire activate add adjust allow announce approve archive assign begin bump call cancel cast change choose "
-    "claim clean clear complete create deactivate delete deny disable disconnect drop edit enable encrypt end erase exit file "
-    "finish free generate get give go grab grant inform join launch leave let lock log lower make mark modify notify open pass "
-    "pick post propose protect publish purge put quit raise record refresh refuse register reject release remove renew reply "
-    "reserve revoke run save send set start stop swap switch take tell throw track turn unlock update vote wipe".split()
+    "abandon accept acquire activate add adjust allow announce approve archive assign begin bump call cancel cast "
+    "change choose claim clean clear complete create deactivate delete deny disable disconnect drop edit enable "
+    "encrypt end erase exit file finish free generate get give go grab grant inform join launch leave let lock log "
+    "lower make mark modify notify open pass pick post propose protect publish purge put quit raise record refresh "
+    "refuse register reject release remove renew reply reserve revoke run save send set start stop swap switch take "
+    "tell throw track turn unlock update vote wipe".split()
 )
 """Who begins with one of these wants to change something."""
 

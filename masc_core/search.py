@@ -19,10 +19,11 @@ __all__ = ["Index"]
 _SATURATION = 1.0
 _WORD = re.compile(r"[a-z]{2,}")
 _STOP = frozenset(
-    "a an the this that these those it its i me my we us our you your he she they them their to of in at by for from with "
-    "and or as is are was were be been being am do does did done have has had will would shall should can could may might "
-    "must not no so if then than there into onto out up over again also just any some all each other another same "
-    "too very which what when where how many much please want need let get got make use using via about after before while once still".split()
+    "a an the this that these those it its i me my we us our you your he she they them their to of in at by for "
+    "from with and or as is are was were be been being am do does did done have has had will would shall should can "
+    "could may might must not no so if then than there into onto out up over again also just any some all each "
+    "other another same too very which what when where how many much please want need let get got make use using "
+    "via about after before while once still".split()
 )
 _ALIKE = 0.35
 """What a word counts that only means much the same."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -74,11 +75,13 @@ def digest(contract: Contract) -> str:
 
 def tokenizer() -> Callable[[str], int]:
     """Counts the tokens of a text. Raises :class:`StartError` where the tokenizer is not installed."""
-    try:
-        from bpe_openai import get_encoding  # type: ignore[import-untyped]
-    except ImportError:
-        raise StartError(message="counting tokens needs bpe-openai: pip install 'bpe-openai>=0.1.4'") from None
-    encode = get_encoding(TOKENIZER).encode_ordinary
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how it opens its own tables
+        try:
+            from bpe_openai import get_encoding  # type: ignore[import-untyped]
+        except ImportError:
+            raise StartError(message="counting tokens needs bpe-openai: pip install 'bpe-openai>=0.1.4'") from None
+        encode = get_encoding(TOKENIZER).encode_ordinary
     return lambda text: len(encode(text))
 
 
