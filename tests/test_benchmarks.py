@@ -18,7 +18,9 @@ def run(script: str, *options: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout
 
 
-@pytest.mark.parametrize("script", ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py"])
+@pytest.mark.parametrize(
+    "script", ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py", "token_costs.py"]
+)
 def test_a_benchmark_says_what_it_measures(script: str) -> None:
     assert "--json" in run(script, "--help")
 
@@ -52,3 +54,10 @@ def test_calls_are_measured_at_each_size() -> None:
 def test_what_guards_cost_is_measured_beside_none() -> None:
     rows = json.loads(run("guards.py", "--calls", "1", "--json"))
     assert all(row["guards_on_us"] > 0 and row["off_us"] > 0 for row in rows)
+
+
+def test_lists_and_results_are_priced() -> None:
+    rows = {row["mode"]: row for row in json.loads(run("token_costs.py", "--runs", "1", "--json"))}
+    assert rows["lean"]["tokens"] < rows["minimal"]["tokens"] < rows["standard"]["tokens"] < rows["full"]["tokens"]
+    results = json.loads(run("token_costs.py", "--results", "--json"))
+    assert all(0 < row["text"] <= row["structured"] for row in results)

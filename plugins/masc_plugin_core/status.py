@@ -24,7 +24,7 @@ TITLE = 60
 REASON = 120
 """Characters of a text that are shown."""
 SENDERS = 5
-AGENT_BYTES, LOCK_BYTES, LIST_BYTES = 480, 180, 1_300
+AGENT_BYTES, LOCK_BYTES, LIST_BYTES = 450, 180, 1_080
 """What agents, locks and all lists together may take as JSON, so that the whole of a busy room stays within 600 tokens; what
 agents and locks leave is the tasks'."""
 L = TypeVar("L")

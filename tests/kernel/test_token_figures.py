@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,9 @@ async def test_a_result_fits_the_listed_schema(masc: MascApp) -> None:
         Draft202012Validator(schemas[name]).validate(result)
     lean = {tool["name"]: tool["outputSchema"] for tool in modes.listing((), False)}
     Draft202012Validator(lean["masc_call_read"]).validate(await masc.call("masc_tasks"))
+
+
+def test_the_documents_have_the_figures() -> None:
+    script = Path(__file__).parent.parent.parent / "docs" / "token_table.py"
+    ran = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

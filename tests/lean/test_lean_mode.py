@@ -43,7 +43,7 @@ async def test_a_vote_is_found_and_made_and_the_list_stays(masc: MascApp) -> Non
     before = await masc.kernel.list_tools(lean(masc))
     found = await ask(masc, "masc_find_tools", query="vote")
     assert "masc_vote_create" in [tool["name"] for tool in found["tools"]]
-    vote = {"proposer": "claude", "topic": "Which?", "options": ["a", "b"]}
+    vote: Json = {"proposer": "claude", "topic": "Which?", "options": ["a", "b"]}
     assert (await through(masc, "write", "masc_vote_create", **vote))["vote"]["id"] == "vote-001"
     refused = (await through(masc, "read", "masc_vote_create", **vote))["error"]
     assert (refused["code"], refused["details"]["reason"]) == ("invalid_argument", "not_a_read")
@@ -149,10 +149,11 @@ async def test_a_tool_that_is_not_there_brings_near_names(masc: MascApp) -> None
 
 
 async def test_a_direct_call_tells_the_one_that_helps(masc: MascApp) -> None:
-    for tool, arguments, invoker in (
+    cases: tuple[tuple[str, Json, str], ...] = (
         ("masc_add_task", {"agent_name": "claude", "title": "Fix"}, "masc_call_write"),
         ("masc_tasks", {"status": "todo"}, "masc_call_read"),
-    ):
+    )
+    for tool, arguments, invoker in cases:
         error = (await ask(masc, tool, **arguments))["error"]
         assert error["code"] == "tool_not_enabled"
         enable = error["details"]["enable"]
