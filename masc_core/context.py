@@ -40,6 +40,7 @@ from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.transaction import Transaction
 from masc_core.tools import Role
+from masc_core.usage import used
 from masc_core.values import CONTROLS
 
 if TYPE_CHECKING:
@@ -289,6 +290,10 @@ class Context:
     def remember(self, kind: type[R]) -> R:
         """What this process remembers of the room as an object of ``kind``, made on first use and gone with the process."""
         return self._open.remember(kind)
+
+    async def used(self, agent: str | None = None) -> Mapping[str, int]:
+        """Calls of the last 30 days by category, the room's or one agent's."""
+        return await used(self._open, self.tx, agent)
 
     def act_as(self, name: str) -> None:
         """Let the rest of this call act for the name the caller was given on joining."""

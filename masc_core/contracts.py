@@ -97,7 +97,7 @@ def _record(cls: type) -> Schema:
         "type": "object",
         "properties": {names[a.name].rstrip("_"): schema_of(hints[a.name]) for a in shown},
         "required": [names[a.name].rstrip("_") for a in shown if a.default is not None],
-        "additionalProperties": False,
+        "additionalProperties": getattr(cls, "masc_open", False),
     }
 
 
@@ -123,6 +123,11 @@ class Contract:
         except (TypeError, NameError) as error:
             raise _unusable(self.tool, error) from error
 
+    @property
+    def result(self) -> Schema:
+        """As :attr:`output`, with what the pipeline may add to any result: what a client is told to expect."""
+        return _with_common(self.output)
+
     @cached_property
     def texts(self) -> Mapping[str, Texts]:
         """Where the handler's arguments may hold free text, by parameter."""
@@ -143,7 +148,7 @@ class Contract:
 
     @cached_property
     def _check_output(self) -> Validator:
-        return validator(_with_common(self.output))
+        return validator(self.result)
 
     def validate(self, arguments: Mapping[str, Any], caller_known: bool = False) -> dict[str, Any]:
         """The handler's keyword arguments, in stored form; ``null`` counts as absent, and the caller is no argument.

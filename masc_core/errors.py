@@ -11,7 +11,7 @@
     ├── Refused                   the call is fine, the state or the caller is not
     │   ├── NotInitialised, AgentNameRequired, AmbiguousAgent, AgentNotFound, BindingRequired, PathNotAllowed,
     │   │   BudgetExceeded
-    │   ├── ToolNotEnabled, ToolNotFound, ModeFixed
+    │   ├── ToolNotEnabled, ToolNotFound, ModeFixed, BudgetTooSmall
     │   ├── ConfirmRequired, ConfirmInvalid
     │   ├── Forbidden, InvalidRoomSecret
     │   ├── Unauthenticated: Unauthorized, InvalidToken, TokenExpired
@@ -45,6 +45,7 @@ __all__ = [
     "AmbiguousAgent",
     "BindingRequired",
     "BudgetExceeded",
+    "BudgetTooSmall",
     "ConfirmInvalid",
     "ConfirmRequired",
     "Forbidden",
@@ -220,6 +221,17 @@ class ModeFixed(Refused):
     text = "this endpoint's mode is fixed to {mode} by its {fixed_by}; connect without it to switch"
     mode: str
     fixed_by: str
+
+
+@error
+class BudgetTooSmall(Refused):
+    code = "budget_too_small"
+    http = 400
+    text = (
+        "category core alone costs {core_tokens} tokens, more than max_tokens {max_tokens}; raise it or use mode lean"
+    )
+    max_tokens: int
+    core_tokens: int
 
 
 @error

@@ -13,7 +13,6 @@ A kernel is an object; a process can have many::
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -26,8 +25,9 @@ from masc_core.clock import Clock, SystemClock
 from masc_core.context import Caller, Context
 from masc_core.contracts import Contract
 from masc_core.dialog import Dialog
-from masc_core.errors import MascError, ToolNotFound
+from masc_core.errors import MascError
 from masc_core.identity import Bindings, Client, local_client
+from masc_core.listing import PLAIN, Style
 from masc_core.modes import DEFAULT_MODE, Active, Modes, Selection
 from masc_core.plugins import Registry
 from masc_core.recognition import recognise
@@ -37,6 +37,7 @@ from masc_core.settings import Settings, load_settings
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
+from masc_core.usage import note
 
 __all__ = ["Kernel", "local_client"]
 
@@ -52,9 +53,10 @@ class Kernel:
         clock: Clock | None = None,
         settings_of: Callable[[Path], Settings] | None = None,
         allow_rooms: Sequence[Path] | None = None,
+        style: Style = PLAIN,
     ) -> None:
         self.registry = registry
-        self.modes = Modes(registry)
+        self.modes = Modes(registry, style)
         self.bindings = Bindings()
         self.stopping = asyncio.Event()
         self.allow_rooms = allow_rooms
@@ -101,45 +103,37 @@ class Kernel:
         return self.modes.listing((await self.active(client)).categories, client.caller_known)
 
     async def call(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        client: Client,
-        progress: Progress | None = None,
+        self, name: str, arguments: Mapping[str, Any], client: Client, progress: Progress | None = None,
         dialog: Dialog | None = None,
-    ) -> Outcome:
+    ) -> Outcome:  # fmt: skip
         """Run one tool for a client. Modes bind MCP clients only, not local commands.
 
         Raises :class:`ToolNotFound` for a name that no plugin declares; everything else is in the outcome.
         """
-        contract = self.registry.contracts.get(name)
-        if contract is None:
-            near = difflib.get_close_matches(name, self.registry.contracts, n=5, cutoff=0.4)
-            raise ToolNotFound(tool=name[:80], suggestions=near)
-        return await self.run(contract, arguments, client, progress, dialog)
+        asked = self.modes.asked(name, arguments)
+        outcome = await self.run(asked.contract, asked.arguments, client, progress, dialog, asked.through)
+        return outcome if asked.through is None else asked.explained(outcome, client)
 
     async def run(
-        self,
-        contract: Contract,
-        arguments: Mapping[str, Any],
-        client: Client,
-        progress: Progress | None = None,
-        dialog: Dialog | None = None,
-    ) -> Outcome:
+        self, contract: Contract, arguments: Mapping[str, Any], client: Client, progress: Progress | None = None,
+        dialog: Dialog | None = None, through: Contract | None = None,
+    ) -> Outcome:  # fmt: skip
         """Run a tool by its contract; also one that no plugin registers, as local commands have them: it is offered to
-        nobody and takes the same path."""
+        nobody and takes the same path. ``through`` is the tool that the client called to have this one run."""
         try:
             reading = await self.reading(*calls.first_reads(self, contract, arguments, client))
             if client.token is not None:
                 client = (await recognise(self, client, reading, alone=False)).client
             active = await self.active(client, reading)
             if client.transport != "local":
-                self.modes.ensure_enabled(contract, active)
+                self.modes.ensure_enabled(through or contract, active, arguments)
         except MascError as error:
             default = self.modes.resolve(Selection(DEFAULT_MODE))
             return await calls.refuse(self, Call(contract, arguments, client, self.bindings, default), error)
         call = Call(contract, arguments, client, self.bindings, active, progress, reading, dialog)
-        return await calls.run(self, call)
+        outcome = await calls.run(self, call)
+        note(call, outcome)
+        return outcome
 
     def context(self, call: Call, room: OpenRoom, record: Room | None, tx: Transaction | None) -> Context:
         """The context of one call, its caller not yet known."""

@@ -29,13 +29,17 @@ from masc_core.store.collections import Log
 from masc_core.store.driver import Key
 from masc_core.tools import Tool, declaration
 
-__all__ = ["CATEGORY_ORDER", "Plugin", "Registry", "load"]
+__all__ = ["CATEGORY_ORDER", "KERNEL_TOOLS", "LEAN", "Plugin", "Registry", "load"]
 
 CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
 """Order of the first-party categories in tools/list; others follow by name."""
 GUARD_ORDER = "auth ratelimit redaction audit encryption".split()
 """Order in which the first-party guards are asked; others follow by name."""
 FIRST_PARTY = "masc_plugin_"
+LEAN = "lean"
+"""Mode of the kernel's own tools, and their category."""
+KERNEL_TOOLS = ("masc_find_tools", "masc_call_read", "masc_call_write")
+"""They belong to no plugin; see :mod:`masc_core.lean`."""
 _PLAIN_HOOKS = frozenset({"masc_tools", "masc_records", "masc_settings", "masc_first_reads", "masc_token_reads"})
 _SECRET = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
 _CATEGORY = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
@@ -207,6 +211,8 @@ class _Loading:
     def add(self, name: str, module: object, point: EntryPoint | None, guard: bool) -> None:
         if not guard and not _CATEGORY.match(name):
             raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
+        if not guard and name == LEAN:
+            raise StartError(message=f"plugin {name}: category {LEAN} is the kernel's; rename it")
         if not guard and any(p.name == name and not p.guard for p in self.plugins):
             raise StartError(message=f"category {name} is taken twice; uninstall one of the plugins")
         try:
@@ -237,6 +243,8 @@ class _Loading:
             reads(self.first_reads.append)
 
     def _tool(self, tool: Tool) -> None:
+        if tool.name in KERNEL_TOOLS:
+            raise StartError(message=f"tool {tool.name} of plugin {tool.plugin} is taken by the kernel; rename it")
         if (taken := self.contracts.get(tool.name)) is not None:
             raise StartError(
                 message=f"tool {tool.name} of plugin {tool.plugin} is taken by plugin {taken.tool.plugin}; rename one"

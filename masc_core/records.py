@@ -30,6 +30,7 @@ __all__ = [
     "ROOM_ID",
     "TASKS",
     "UNFINISHED",
+    "USES",
     "Agent",
     "AgentMeta",
     "AgentMode",
@@ -48,6 +49,7 @@ __all__ = [
     "TaskStatus",
     "TaskSummary",
     "TaskWorktree",
+    "Use",
     "ended_at",
     "held_by",
 ]
@@ -87,6 +89,7 @@ class Room:
     mode: str | None = None
     mode_categories: list[str] | None = None
     mode_max_tokens: int | None = None
+    mode_order: str | None = None
     version: int = 0
 
 
@@ -97,6 +100,8 @@ class AgentMode:
     agent: str
     mode: str
     categories: list[str] | None = None
+    max_tokens: int | None = None
+    order: str | None = None
     version: int = 0
 
 
@@ -267,6 +272,17 @@ class DialogKey:
     version: int = 0
 
 
+@frozen
+class Use:
+    """How often tools of each category were called on each of the last days, in the room or by one agent."""
+
+    id: str
+    """``room``, or ``agent:`` and the name in lower case."""
+    days: dict[str, dict[str, int]] = {}
+    """Counts by category, by ``YYYY-MM-DD``."""
+    version: int = 0
+
+
 def _agent_indexes(agent: Agent) -> Iterator[IndexEntry]:
     state = "inactive" if agent.left_at else "present"
     yield index("state", state, agent.name.lower(), counted=True)
@@ -319,6 +335,7 @@ EVENTS = Log("events", Event)
 ARCHIVE = Collection("archive", Archived, lambda a: f"{a.kind}:{a.id}", _archive_indexes)
 COUNTERS = Collection("counters", Counter, lambda c: c.name, survives_reset=True)
 DIALOG_KEYS = Collection("dialog_keys", DialogKey, lambda k: k.id, survives_reset=True)
+USES = Collection("uses", Use, lambda u: u.id)
 
 KERNEL_RECORDS: tuple[Collection[Any] | Log[Any], ...] = (
     ROOMS,
@@ -331,5 +348,6 @@ KERNEL_RECORDS: tuple[Collection[Any] | Log[Any], ...] = (
     ARCHIVE,
     COUNTERS,
     DIALOG_KEYS,
+    USES,
 )
 """What every room keeps, whatever plugins are installed."""

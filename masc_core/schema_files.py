@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 import masc_core
+from masc_core import tokens
 from masc_core.contracts import Contract
 from masc_core.errors import StartError
 from masc_core.frozen import frozen
 from masc_core.plugins import Registry
 
-__all__ = ["Difference", "compare", "contract_file", "default_directory", "write"]
+__all__ = ["Difference", "compare", "contract_file", "default_directory", "described", "write"]
 
 
 @frozen
@@ -57,32 +60,58 @@ def contract_file(contract: Contract) -> str:
         "input": contract.input,
         "output": contract.output,
         "examples": list(tool.examples),
+        **({"keywords": tool.keywords} if tool.keywords else {}),
     }
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def described(registry: Registry) -> dict[str, Contract]:
+    """Every tool that has a contract file: the plugins', and the kernel's own."""
+    from masc_core.lean import contracts
+
+    return {**registry.contracts, **contracts()}
+
+
 def _wanted(registry: Registry) -> dict[str, str]:
-    return {f"{c.tool.category}/{name}.json": contract_file(c) for name, c in registry.contracts.items()}
+    return {f"{c.tool.category}/{name}.json": contract_file(c) for name, c in described(registry).items()}
 
 
 def _present(directory: Path) -> Iterable[str]:
-    return (path.relative_to(directory).as_posix() for path in directory.rglob("*.json"))
+    found = (path.relative_to(directory).as_posix() for path in directory.rglob("*.json"))
+    return (path for path in found if path != tokens.FILE)
 
 
 def compare(registry: Registry, directory: Path) -> list[Difference]:
-    """Every file that is missing, belongs to no tool, or differs."""
+    """Every file that is missing, belongs to no tool, or differs. Of the token figures it compares what was counted, not
+    the counts, which need the tokenizer."""
     wanted, present = _wanted(registry), set(_present(directory))
     found = [Difference(path, "missing") for path in wanted.keys() - present]
     found += [Difference(path, "orphan") for path in present - wanted.keys()]
     for path in wanted.keys() & present:
         if (directory / path).read_text(encoding="utf-8") != wanted[path]:
             found.append(Difference(path, "changed"))
+    if not (figures := directory / tokens.FILE).is_file():
+        found.append(Difference(tokens.FILE, "missing"))
+    elif _counted(figures) != {name: tokens.digest(c) for name, c in described(registry).items()}:
+        found.append(Difference(tokens.FILE, "changed"))
     return sorted(found, key=lambda difference: difference.path)
 
 
+def _counted(figures: Path) -> dict[str, str]:
+    try:
+        return {name: row["digest"] for name, row in orjson.loads(figures.read_bytes())["tools"].items()}
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return {}
+
+
 def write(registry: Registry, directory: Path) -> list[Difference]:
-    """Make the files say what the code says; what had to change. Files that are no JSON are left alone."""
+    """Make the files say what the code says; what had to change. Files that are no JSON are left alone.
+
+    Raises :class:`StartError` where tokens have to be counted and the tokenizer is not installed.
+    """
     wanted, differences = _wanted(registry), compare(registry, directory)
+    if any(difference.path == tokens.FILE for difference in differences):
+        wanted[tokens.FILE] = tokens.figures_file(described(registry).values())
     for difference in differences:
         path = directory / difference.path
         if difference.problem == "orphan":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -19,16 +20,19 @@ from masc_core.store.collections import View
 from masc_core.store.driver import Acquire, Conflict, Release
 from masc_core.store.transaction import Transaction
 from masc_core.tools import ADMIN, WRITE, CallerUse, declaration, tool
+from masc_core.usage import flush
 
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["DUE_SECONDS", "SWEEP_SECONDS", "due_once", "sweep_forever", "sweep_once"]
+__all__ = ["DUE_SECONDS", "SWEEP_SECONDS", "due_once", "keep_counts", "sweep_forever", "sweep_once"]
 
 DUE_SECONDS = 2.0
 """Between two looks for deadlines."""
 SWEEP_SECONDS = 60.0
 """Between two sweeps of a process."""
+_LAST_SECONDS = 2.0
+"""What the end of a server waits for the store to take its counts."""
 _LEASE = "sweep"
 _LEASE_SECONDS = 50.0
 
@@ -59,9 +63,20 @@ async def sweep_forever(kernel: Kernel) -> None:
             try:
                 await due_once(kernel, room)
                 if sweeping:
+                    await flush(room)
                     await sweep_once(kernel, room)
             except MascError as error:
                 logger.warning("the timer failed in %s: %s", room.base.path, error)
+
+
+async def keep_counts(kernel: Kernel) -> None:
+    """Write what was counted of the use of tools, before the server ends."""
+    try:
+        async with asyncio.timeout(_LAST_SECONDS):
+            for room in kernel.rooms.opened():
+                await flush(room)
+    except (MascError, TimeoutError) as error:
+        logger.debug("the last counts of use are lost: %s", error)
 
 
 async def due_once(kernel: Kernel, room: OpenRoom) -> None:

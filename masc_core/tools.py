@@ -25,6 +25,7 @@ from masc_core.errors import MascError, StartError
 
 __all__ = ["ADMIN", "DESTRUCTIVE", "READ", "READER", "WORKER", "WRITE", "CallerUse", "Effect", "Role", "Tool", "tool"]
 
+_FIRST = re.compile(r"; |\. (?=[A-Z])")
 TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{2,63}\Z")
 
 
@@ -96,6 +97,8 @@ class Tool:
     open_world: bool
     errors: tuple[type[MascError], ...]
     examples: tuple[Mapping[str, Any], ...]
+    keywords: str = ""
+    """Other words for what it does; searched in lean mode, listed nowhere."""
     category: str = ""
     plugin: str = ""
 
@@ -103,6 +106,11 @@ class Tool:
     def reads(self) -> bool:
         """The tool changes nothing."""
         return self.effect is Effect.READ
+
+    @property
+    def terse(self) -> str:
+        """The description up to the end of its first sentence, or its first semicolon."""
+        return f"{_FIRST.split(self.description, maxsplit=1)[0].rstrip('.')}."
 
     def annotations(self) -> dict[str, bool]:
         """The MCP tool annotations, which follow from the declared effect."""
@@ -131,11 +139,13 @@ def tool(
     open_world: bool = False,
     errors: Sequence[type[MascError]] = (),
     examples: Sequence[Mapping[str, Any]] = ({},),
+    keywords: str = "",
 ) -> Callable[[F], F]:
     """Declare the decorated coroutine function a tool; registering it is the plugin's ``masc_tools`` hook.
 
     ``errors`` lists the codes beyond those every tool can return; ``examples`` are argument objects that the input
-    contract accepts, kept in the tool's contract file.
+    contract accepts, kept in the tool's contract file. ``keywords`` are words for what the tool does that its name and
+    description lack: the search of lean mode finds it by them, and no list has to carry them.
     """
     reads = effect is Effect.READ
 
@@ -159,6 +169,7 @@ def tool(
             open_world=open_world,
             errors=tuple(errors),
             examples=tuple(examples),
+            keywords=keywords,
         )
         setattr(function, _DECLARATION, declared)
         return function

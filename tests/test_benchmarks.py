@@ -19,7 +19,8 @@ def run(script: str, *options: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "script", ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py", "faults.py"]
+    "script",
+    ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py", "faults.py", "token_costs.py"],
 )
 def test_a_benchmark_says_what_it_measures(script: str) -> None:
     assert "--json" in run(script, "--help")
@@ -66,3 +67,10 @@ def test_killed_servers_lose_nothing_that_clients_were_told() -> None:
 def test_a_fault_that_a_store_cannot_have_is_named() -> None:
     (report,) = json.loads(run("faults.py", "--only", "database", "--json"))
     assert report["skipped"] == "sqlite has no server of its own"
+
+
+def test_lists_and_results_are_priced() -> None:
+    rows = {row["mode"]: row for row in json.loads(run("token_costs.py", "--runs", "1", "--json"))}
+    assert rows["lean"]["tokens"] < rows["minimal"]["tokens"] < rows["standard"]["tokens"] < rows["full"]["tokens"]
+    results = json.loads(run("token_costs.py", "--results", "--json"))
+    assert all(0 < row["text"] <= row["structured"] for row in results)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from masc_core.errors import MascError, StartError
+from masc_core.errors import InvalidArgument, MascError, StartError
 from masc_core.values import agent_name
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from masc_core.call import Outcome
     from masc_core.kernel import Kernel
+    from masc_core.listing import Style
     from masc_core.modes import Modes, Selection
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "checked_agent",
     "common",
     "console",
+    "list_options",
     "open_kernel",
     "print_json",
     "run",
     "selection_of",
     "split_categories",
+    "style_of",
     "succeed",
 ]
 
@@ -64,31 +67,59 @@ def split_categories(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def selection_of(modes: Modes, mode: str | None, categories: str | None) -> Selection | None:
+def list_options(function: F) -> F:
+    """``--mode``'s companions and how a list is rendered: ``--categories``, ``--max-tokens``, ``--descriptions``,
+    ``--output-schemas``."""
+    options = (
+        click.option("--categories", metavar="A,B", help="Mode custom with these categories."),
+        click.option("--max-tokens", type=int, metavar="N", help="Mode budget: the categories that fit in N tokens."),
+        click.option(
+            "--descriptions", type=click.Choice(["full", "terse"]), default="full", show_default=True,
+            help="Terse ends each with its first sentence.",
+        ),
+        click.option("--output-schemas", is_flag=True, help="List the schemas of results too."),
+    )  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def style_of(descriptions: str, output_schemas: bool) -> Style:
+    """How options want lists to be rendered."""
+    from masc_core.listing import Style
+
+    return Style(terse=descriptions == "terse", outputs=output_schemas)
+
+
+def selection_of(
+    modes: Modes, mode: str | None, categories: str | None, max_tokens: int | None = None
+) -> Selection | None:
     """The mode that options fix, or ``None`` where they say nothing.
 
     Raises :class:`StartError` listing what there is.
     """
     names = split_categories(categories)
-    if mode is None and not names:
+    if mode is None and not names and max_tokens is None:
         return None
     if names and mode not in (None, "custom"):
         raise StartError(message=f"--categories goes with --mode custom, not with --mode {mode}")
     try:
-        return modes.check(mode, names, "process")
+        return modes.check(mode, names, "process", max_tokens)
+    except InvalidArgument as error:
+        raise StartError(message=f"--{error.field.replace('_', '-')}: {error.expected}") from error
     except MascError as error:
-        details = error.details
-        raise StartError(message=f"--{details.get('field')}: {details.get('expected')}") from error
+        raise StartError(message=f"--max-tokens: {error}") from error
 
 
 @asynccontextmanager
-async def open_kernel(project: str | None) -> AsyncIterator[Kernel]:
+async def open_kernel(project: str | None, style: Style | None = None) -> AsyncIterator[Kernel]:
     """A kernel on the project's room, for one command. Raises :class:`StartError`."""
     from masc_core.kernel import Kernel
+    from masc_core.listing import PLAIN
     from masc_core.plugins import load
     from masc_core.rooms import find_base
 
-    async with Kernel(find_base(project), load()) as kernel:
+    async with Kernel(find_base(project), load(), style=style or PLAIN) as kernel:
         yield kernel
 
 

@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from masc_core.cli._common import common, console, open_kernel, print_json, run, split_categories, succeed
+from masc_core.cli._common import (
+    agent_option,
+    checked_agent,
+    common,
+    console,
+    open_kernel,
+    print_json,
+    run,
+    split_categories,
+    succeed,
+)
 from masc_core.cli._group import MascCommand
 
 __all__ = ["mode"]
@@ -16,8 +26,21 @@ __all__ = ["mode"]
 @click.command(cls=MascCommand)
 @click.argument("name", required=False)
 @click.option("--categories", metavar="A,B", help="The categories of mode custom; core is always included.")
+@click.option("--max-tokens", type=int, metavar="N", help="Mode budget: the categories that fit in N tokens.")
+@click.option("--order", type=click.Choice(["value", "use"]), help="What a budget is spent on first.")
+@click.option("--suggest", is_flag=True, help="Say which listed categories are never used, and what they cost.")
+@agent_option("With --suggest: advice for this agent too.")
 @common
-def mode(name: str | None, categories: str | None, project: str | None, as_json: bool) -> None:
+def mode(
+    name: str | None,
+    categories: str | None,
+    max_tokens: int | None,
+    order: str | None,
+    suggest: bool,
+    agent: str | None,
+    project: str | None,
+    as_json: bool,
+) -> None:
     """Show the room's mode, or switch it to NAME; inherit goes back to the default.
 
     A mode decides which tools agents see, and so what the tool list costs them in every conversation. A switch is stored
@@ -27,24 +50,46 @@ def mode(name: str | None, categories: str | None, project: str | None, as_json:
     masc mode
     masc mode minimal
     masc mode --categories comm,health
+    masc mode budget --max-tokens 2000
+    masc mode --suggest
     """
-    config = run(_config(name, split_categories(categories), project))
+    wanted: dict[str, Any] = {"categories": split_categories(categories), "max_tokens": max_tokens, "order": order}
+    wanted = {key: value for key, value in wanted.items() if value}
+    if name or wanted:
+        if suggest:
+            raise click.UsageError("--suggest only looks; leave out what it should switch to")
+        wanted |= {"mode": name or ("custom" if "categories" in wanted else "budget"), "scope": "room"}
+    config = run(_config(wanted, checked_agent(agent) if suggest else None, project))
     if as_json:
         print_json(config)
+    elif suggest:
+        _advise(config)
     else:
         _show(config)
 
 
-async def _config(name: str | None, categories: list[str], project: str | None) -> Mapping[str, Any]:
+async def _config(wanted: Mapping[str, Any], agent: str | None, project: str | None) -> Mapping[str, Any]:
     from masc_core.kernel import local_client
 
     async with open_kernel(project) as kernel:
-        tool, arguments = "masc_get_config", dict[str, Any]()
-        if name or categories:
-            tool, arguments = "masc_switch_mode", {"mode": name or "custom", "scope": "room"}
-        if categories:
-            arguments["categories"] = categories
-        return succeed(await kernel.call(tool, arguments, local_client())).structured
+        tool = "masc_switch_mode" if wanted else "masc_get_config"
+        return succeed(await kernel.call(tool, wanted, local_client(agent))).structured
+
+
+def _advise(config: Mapping[str, Any]) -> None:
+    out = console()
+    if (advice := config.get("advice")) is None:
+        reason = "everything it lists is used, or too few calls were counted to tell"
+        out.print(f"mode {config['mode']}: nothing to suggest; {reason}", markup=False)
+        return
+    for who in ("room", "agent"):
+        if (found := advice.get(who)) is not None:
+            never, keep = ", ".join(found["unused"]), ",".join(found["keep"])
+            counted = f"{found['calls']} calls in {advice['days']} days"
+            out.print(f"this {who} never used {never} ({counted})", style="bold", markup=False)
+            out.print(f"  leaving out saves {found['saves_tokens']} tokens a conversation", markup=False)
+            out.print(f"  masc mode custom --categories {keep}", markup=False)
+    out.print(advice["when"], markup=False)
 
 
 def _show(config: Mapping[str, Any]) -> None:
@@ -57,7 +102,7 @@ def _show(config: Mapping[str, Any]) -> None:
     out.print(
         f"mode {config['mode']} (from {config['mode_source']}): {config['enabled_tool_count']} tools", style="bold"
     )
-    out.print(f"categories: {enabled}; the list costs about {config['tool_tokens']} tokens", markup=False)
+    out.print(f"categories: {enabled}; the list costs {config['tool_tokens']} tokens", markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("mode", "tools", "tokens", "categories", "for"):
         table.add_column(column, justify="right" if column in {"tools", "tokens"} else "left")

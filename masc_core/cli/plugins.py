@@ -34,9 +34,14 @@ def list_plugins(project: str | None, as_json: bool) -> None:
 def _rows() -> list[dict[str, Any]]:
     from masc_core.modes import Modes
     from masc_core.plugins import load
+    from masc_core.tokens import Cost
 
     registry = load()
     modes = Modes(registry)
+    costs = {
+        plugin: Cost(0) if plugin.guard else modes.cost([plugin.name], caller_known=False)
+        for plugin in registry.plugins
+    }
     return [
         {
             "name": plugin.name,
@@ -44,7 +49,8 @@ def _rows() -> list[dict[str, Any]]:
             "distribution": plugin.distribution,
             "version": plugin.version,
             "tools": 0 if plugin.guard else len(modes.contracts([plugin.name])),
-            "tokens": 0 if plugin.guard else modes.cost([plugin.name], caller_known=False),
+            "tokens": costs[plugin].tokens,
+            "estimated": costs[plugin].estimated,
         }
         for plugin in registry.plugins
     ]
@@ -57,5 +63,6 @@ def _show(rows: list[dict[str, Any]]) -> None:
     for column in ("plugin", "kind", "distribution", "version", "tools", "tokens"):
         table.add_column(column, justify="right" if column in {"tools", "tokens"} else "left")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        tokens = f"{'~' if row['estimated'] else ''}{row['tokens']}"
+        table.add_row(*(str(row[c]) for c in ("name", "kind", "distribution", "version", "tools")), tokens)
     console().print(table)

@@ -33,11 +33,15 @@ def schemas(check: bool, write: bool, directory: str | None, project: str | None
     found = (schema_files.write if write else schema_files.compare)(registry, place)
     if as_json:
         differences = [{"path": d.path, "problem": d.problem} for d in found]
-        print_json({"directory": str(place), "tools": len(registry.contracts), "differences": differences})
+        print_json(
+            {"directory": str(place), "tools": len(schema_files.described(registry)), "differences": differences}
+        )
     else:
         for difference in found:
             click.echo(f"{difference.problem}: {place / difference.path}")
-        click.echo(_summary(len(registry.contracts), len(found), write, directory), err=check and bool(found))
+        click.echo(
+            _summary(len(schema_files.described(registry)), len(found), write, directory), err=check and bool(found)
+        )
     if check and found:
         click.get_current_context().exit(1)
 

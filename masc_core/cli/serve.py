@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from masc_core.cli._common import agent_option, checked_agent, common, selection_of
+from masc_core.cli._common import agent_option, checked_agent, common, list_options, selection_of, style_of
 from masc_core.cli._group import MascCommand
 from masc_core.errors import StartError
 from masc_core.frozen import frozen
@@ -43,6 +43,9 @@ class Wanted:
     project: str | None
     mode: str | None
     categories: str | None
+    max_tokens: int | None
+    descriptions: str
+    output_schemas: bool
     agent: str | None
     allow_rooms: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
@@ -61,7 +64,7 @@ class Wanted:
     "--mode", metavar="NAME", envvar="MASC_MODE", show_envvar=True,
     help="Fix the mode; without it, the one stored in the room counts.",
 )  # fmt: skip
-@click.option("--categories", metavar="A,B", help="Fix mode custom with these categories.")
+@list_options
 @agent_option("Who the client is (stdio only; over HTTP the URL says it: /mcp?agent=NAME).")
 @click.option("--allowed-host", "allowed_hosts", metavar="HOST", multiple=True, help="Accept this Host header too.")
 @click.option(
@@ -127,8 +130,9 @@ def _build(wanted: Wanted) -> tuple[Kernel, Adapter]:
 
     exposed = None if wanted.stdio or _only_here(wanted.host) else wanted.host
     allowed = [_directory(path) for path in wanted.allow_rooms] or ([] if exposed else None)
-    kernel = Kernel(find_base(wanted.project), load(), allow_rooms=allowed)
-    selection = selection_of(kernel.modes, wanted.mode, wanted.categories)
+    style = style_of(wanted.descriptions, wanted.output_schemas)
+    kernel = Kernel(find_base(wanted.project), load(), allow_rooms=allowed, style=style)
+    selection = selection_of(kernel.modes, wanted.mode, wanted.categories, wanted.max_tokens)
     given: dict[str, Any] = {"selection": selection}
     if not wanted.stdio:
         given |= {"exposed": exposed, "trusted_proxies": [_network(text) for text in wanted.trusted_proxies]}
@@ -242,7 +246,7 @@ def _log_to_stderr(level: str) -> None:
 @contextlib.asynccontextmanager
 async def _sweeping(kernel: Kernel) -> AsyncIterator[None]:
     """Do what is due by time while the server runs."""
-    from masc_core.sweep import sweep_forever
+    from masc_core.sweep import keep_counts, sweep_forever
 
     task = asyncio.create_task(sweep_forever(kernel))
     try:
@@ -251,3 +255,4 @@ async def _sweeping(kernel: Kernel) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        await keep_counts(kernel)

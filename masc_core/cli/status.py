@@ -102,4 +102,6 @@ def _footer(found: Status) -> str:
     parts = [f"agents: {found['agents_total']}", f"tasks: {counts}", f"messages: {found['messages']['total']}"]
     if unread := found.get("unread"):
         parts.append(f"unread mentions of {found['caller']}: {unread['mentions']}")
+    if left_out := [f"{n} {what}" for what, n in found["more"].items() if what in {"agents", "tasks", "locks"} and n]:
+        parts.append(f"not shown: {', '.join(left_out)}")
     return "  ".join(parts)

@@ -15,7 +15,6 @@ from masc_core.demo.project import temporary_project
 from masc_core.demo.report import ModeSize, Narrator, Report
 from masc_core.demo.servers import http_server, stdio_server
 from masc_core.demo.story import Story
-from masc_core.modes import estimate
 
 __all__ = ["play"]
 
@@ -54,16 +53,17 @@ async def _on_stage(project: Path, narrator: Narrator, report: Report) -> None:
 async def _measure_modes(url: str, agent: Agent, report: Report) -> None:
     config = await agent.call("masc_get_config", quiet=True)
     for mode in (known["name"] for known in config["available_modes"]):
-        anybody = await _listed(f"{url}?mode={mode}")
-        named = await _listed(f"{url}?agent=claude&mode={mode}")
-        sizes = (sum(map(estimate, anybody)), sum(map(estimate, named)))
-        report.modes.append(ModeSize(mode, len(anybody), len(orjson.dumps(anybody)), *sizes))
+        anybody, tokens = await _listed(f"{url}?mode={mode}")
+        _, tokens_named = await _listed(f"{url}?agent=claude&mode={mode}")
+        report.modes.append(ModeSize(mode, len(anybody), len(orjson.dumps(anybody)), tokens, tokens_named))
 
 
-async def _listed(url: str) -> list[dict[str, object]]:
+async def _listed(url: str) -> tuple[list[dict[str, object]], int]:
+    """The tools that are listed at a URL, and the tokens they cost by what the server says."""
     async with Client(url, cache=None) as client:
         tools = (await client.list_tools()).tools
-    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+        config = (await client.call_tool("masc_get_config", {})).structured_content or {}
+    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools], config["tool_tokens"]
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> str:

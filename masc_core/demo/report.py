@@ -146,7 +146,7 @@ def _calls_table(report: Report) -> Table:
 
 def _modes_table(report: Report) -> Table:
     right = ("tools", "bytes", "tokens", "tokens with ?agent=")
-    table = _table("What a mode's tool list costs (tokens estimated)", "mode", *right, right=right)
+    table = _table("What a mode's tool list costs (tokens of o200k_base)", "mode", *right, right=right)
     for mode in report.modes:
         table.add_row(mode.mode, *(str(n) for n in (mode.tools, mode.bytes, mode.tokens, mode.tokens_caller_known)))
     return table

@@ -26,7 +26,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 import masc_core
 from masc_core.call import failure
 from masc_core.credentials import ProcessToken
-from masc_core.errors import MascError, RecordUnreadable, ToolNotFound, Unauthenticated, Unauthorized
+from masc_core.errors import InvalidArgument, MascError, RecordUnreadable, ToolNotFound, Unauthenticated, Unauthorized
 from masc_core.identity import Client, process_binding
 from masc_core.kernel import Kernel
 from masc_core.modes import Selection
@@ -54,7 +54,8 @@ Before you edit: claim the task (a claim is exclusive), make a worktree with mas
 While you work: read masc_messages or wait in masc_listen; tell others with masc_broadcast, @name reaches one of them.
 When done: masc_done, then masc_claim_next. When you stop for good: masc_leave.
 masc_status shows who does what. If a call fails, its error has a stable code and the next step.
-Missing a tool? masc_get_config lists the modes, masc_switch_mode turns categories on."""
+Missing a tool? masc_get_config lists the modes, masc_switch_mode turns categories on. If masc_find_tools is all you see, find
+every tool named here with it, and have it called by masc_call_read or masc_call_write."""
 
 FIXED_TTL_MS = 3_600_000
 STORED_TTL_MS = 30_000
@@ -115,16 +116,13 @@ class Adapter:
         return self.server.create_initialization_options(NotificationOptions(tools_changed=True))
 
     def _build(self) -> Server[Any]:
-        schemas = {
-            name: contract.listed(caller_known=False) for name, contract in self._kernel.registry.contracts.items()
-        }
         server: Server[Any] = Server(
             "masc",
             version=masc_core.__version__,
             title="MASC",
             instructions=INSTRUCTIONS,
             # Without it the SDK runs tools/list on every call over modern HTTP.
-            get_tool_input_schema=schemas.get,
+            get_tool_input_schema=self._kernel.modes.input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_subscriptions_listen=self._subscribe,
@@ -280,9 +278,10 @@ class Adapter:
 
     def _query_selection(self, query: Mapping[str, str]) -> Selection | None:
         mode, categories = query.get("mode"), [c for c in query.get("categories", "").split(",") if c]
-        if mode is None and not categories:
+        max_tokens = query.get("max_tokens")
+        if mode is None and not categories and max_tokens is None:
             return None
-        return self._kernel.modes.check(mode, categories, "url")
+        return self._kernel.modes.check(mode, categories, "url", None if max_tokens is None else _whole(max_tokens))
 
     def check_endpoint(self, query: Mapping[str, str], agent: str | None = None) -> None:
         """Refuse a URL's parameters and an ``X-MASC-Agent`` header that cannot be served.
@@ -386,6 +385,13 @@ class Adapter:
         except (MascError, TimeoutError):
             return 503, {**body, "status": "degraded"}
         return 200, body
+
+
+def _whole(text: str) -> int:
+    """A number of a URL. Raises :class:`InvalidArgument` for what is none."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise InvalidArgument(field="max_tokens", reason="type", expected="must be a whole number")
+    return int(text)
 
 
 def _whose(client: Client) -> str:

@@ -46,6 +46,10 @@ class Enabled:
     caller=CallerUse.NONE,
     errors=(BindRequiresAuth,),
     examples=({}, {"require_token": True, "admin_name": "admin"}),
+    keywords=(
+        "enable auth authentication authorization access control security secure protect require "
+        "credentials activate login everyone only agents token turn on switch known"
+    ),
 )
 async def masc_auth_enable(
     ctx: Context, require_token: bool = False, admin_name: AgentName = "admin", deliver: Deliver | None = None
@@ -92,7 +96,17 @@ class Disabled:
     changed: bool
 
 
-@tool(effect=DESTRUCTIVE, role=ADMIN, idempotent=True, caller=CallerUse.NONE, errors=(BindRequiresAuth,))
+@tool(
+    effect=DESTRUCTIVE,
+    role=ADMIN,
+    idempotent=True,
+    caller=CallerUse.NONE,
+    errors=(BindRequiresAuth,),
+    keywords=(
+        "disable auth authentication authorization security turn off switch stop requiring remove "
+        "tokens deactivate without everyone login longer access control token"
+    ),
+)
 async def masc_auth_disable(ctx: Context) -> Disabled:
     """Allow everything again. Credentials are kept; the room secret is void."""
     states = ctx.collection(AUTH)
@@ -127,7 +141,14 @@ class AuthStatus:
     you: You | None = None
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=(
+        "auth authentication on enabled role I admin permissions rights own required here whoami token "
+        "expire permitted allowed"
+    ),
+)
 async def masc_auth_status(ctx: Context) -> AuthStatus:
     """Show whether tokens are needed, and your own role and its expiry."""
     state = (await ctx.collection(AUTH).peek([STATE]))[0] or AuthState()

@@ -76,6 +76,10 @@ class TokenCreated(TokenIssued):
     caller=CallerUse.NONE,
     errors=(AuthDisabled, LastAdmin),
     examples=({"agent_name": "claude", "role": "worker"},),
+    keywords=(
+        "create new generate credentials key access give grant log role reader worker admin valid hours "
+        "invite password hand bot"
+    ),
 )
 async def masc_auth_create_token(
     ctx: Context,
@@ -84,7 +88,7 @@ async def masc_auth_create_token(
     expires_in_hours: Hours | None = None,
     deliver: Deliver | None = None,
 ) -> TokenCreated:
-    """Issue an agent's token; its older one is void at once."""
+    """Create an agent's token; its older one is void at once."""
     await _ensure_still(ctx)
     await _ensure_on(ctx)
     before = await ctx.collection(CREDENTIALS).find(agent_name.lower())
@@ -104,6 +108,7 @@ async def masc_auth_create_token(
     creates_room="never",
     errors=(AuthDisabled,),
     examples=({"agent_name": "claude", "token": "0" * 64},),
+    keywords=("renew extend expired swap exchange fresh new old replace rotate login credentials expire run soon"),
 )
 async def masc_auth_refresh(
     ctx: Context, agent_name: AgentName, token: Token | None = None, deliver: Deliver | None = None
@@ -151,6 +156,7 @@ class Revoked:
     caller=CallerUse.NONE,
     errors=(CredentialNotFound, LastAdmin),
     examples=({"agent_name": "claude"},),
+    keywords=("remove delete lock invalidate withdraw leaked stolen take away token access ban block kick more longer"),
 )
 async def masc_auth_revoke(ctx: Context, agent_name: AgentName) -> Revoked:
     """Delete an agent's credential."""
@@ -194,7 +200,11 @@ class CredentialList:
     count: int
 
 
-@tool(effect=READ, role=ADMIN)
+@tool(
+    effect=READ,
+    role=ADMIN,
+    keywords="show credentials tokens agents who log access until expire names holds holders overview",
+)
 async def masc_auth_list(ctx: Context) -> CredentialList:
     """List who has a credential, its role and expiry."""
     view = ctx.collection(CREDENTIALS)

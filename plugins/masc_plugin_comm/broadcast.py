@@ -55,6 +55,10 @@ class Sent:
     role=WORKER,
     limit="broadcast",
     examples=({"agent_name": "claude", "message": "@gemini the parser is ready for review"},),
+    keywords=(
+        "tell inform notify announce post say chat message public team everybody everyone agents note "
+        "news mention know tests fail shout group deploying"
+    ),
 )
 async def masc_broadcast(
     ctx: Context, message: Text, format: MessageFormat = "compact", reply_to: Reply | None = None

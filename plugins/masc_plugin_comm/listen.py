@@ -65,6 +65,7 @@ class _Look:
     auto_join=True,
     transactional=False,
     examples=({"agent_name": "claude", "timeout": 1},),
+    keywords=("block poll answer reply incoming new watch stay sleep until wait await hang on someone says something"),
 )
 async def masc_listen(
     ctx: Context, timeout: Timeout = 50, since_seq: Sequence | None = None, include_system: bool = False

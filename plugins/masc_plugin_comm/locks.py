@@ -76,6 +76,10 @@ class Unlocked:
     limit="file_lock",
     errors=(InvalidFilePath, FileLocked),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
+    keywords=(
+        "reserve protect prevent block exclusive access acquire directory folder path nobody changing "
+        "change edit edits conflict hold lock sure writes"
+    ),
 )
 async def masc_lock(
     ctx: Context, file_path: FilePath, ttl_seconds: Ttl | None = None, task_id: TaskId | None = None
@@ -137,6 +141,7 @@ def _locked(ctx: Context, file_path: str, lock: Lock) -> FileLocked:
     auto_join=False,
     errors=(InvalidFilePath, LockNotOwner, StaleFence),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
+    keywords="free drop remove give back reserved finished editing others unlock",
 )
 async def masc_unlock(ctx: Context, file_path: FilePath, fence: Fence | None = None) -> Unlocked:
     """Release your lock on a file or subtree."""

@@ -76,7 +76,13 @@ class _Wanted:
         return await ctx.messages.scan(by, value, after=after, limit=limit, reverse=newest_first)
 
 
-@tool(effect=READ, role=READER, caller=CallerUse.OPTIONAL, examples=({"since_seq": 41, "limit": 20},))
+@tool(
+    effect=READ,
+    role=READER,
+    caller=CallerUse.OPTIONAL,
+    examples=({"since_seq": 41, "limit": 20},),
+    keywords=("chat history log said wrote written write conversation catch latest new missed mention since others"),
+)
 async def masc_messages(
     ctx: Context,
     since_seq: SequenceNumber = 0,

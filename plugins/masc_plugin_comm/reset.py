@@ -31,6 +31,10 @@ class WasReset:
     transactional=False,
     errors=(ConfirmRequired, ConfirmInvalid),
     examples=({}, {"confirm": True}),
+    keywords=(
+        "reset wipe clear delete erase everything completely start fresh board data destroy purge whole "
+        "room scratch throw away tasks nuke"
+    ),
 )
 async def masc_reset(ctx: Context, confirm: bool = False, confirm_code: ConfirmCode | None = None) -> WasReset:
     """Export, then remove all tasks, messages, agents and locks; asks for confirmation."""

@@ -39,7 +39,13 @@ class Who:
     """Live, not listening and idle for more than two minutes."""
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=(
+        "online present around else active anybody anyone team teammates room moment see agents work working alone"
+    ),
+)
 async def masc_who(ctx: Context) -> Who:
     """Show who is here and what each is doing."""
     present = [

@@ -35,7 +35,14 @@ class ArchiveView:
     total: int = 0
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=(
+        "history old past former finished earlier previous month week long ago browse went gone look "
+        "find search archived"
+    ),
+)
 async def masc_archive_view(
     ctx: Context, limit: Limit = 20, query: Annotated[str, Bound(minLength=1, maxLength=200)] | None = None
 ) -> ArchiveView:

@@ -51,6 +51,10 @@ class RoomChosen:
     room_argument="path",
     errors=(BindingRequired, PathNotAllowed),
     examples=({"path": "."},),
+    keywords=(
+        "switch change choose move enter different repository folder workspace directory path checkout "
+        "project session coordinate coordinates instead work"
+    ),
 )
 async def masc_set_room(ctx: Context, path: RoomPath) -> RoomChosen:
     """Work in another project's room from now on."""
@@ -82,7 +86,18 @@ class Initialised:
     agent: Membership | None = None
 
 
-@tool(effect=WRITE, role=ADMIN, idempotent=True, caller=CallerUse.OPTIONAL, auto_join=False, creates_room="always")
+@tool(
+    effect=WRITE,
+    role=ADMIN,
+    idempotent=True,
+    caller=CallerUse.OPTIONAL,
+    auto_join=False,
+    creates_room="always",
+    keywords=(
+        "initialise bootstrap prepare set setup first time shared space workspace coordination "
+        "coordinate repository directory project exist missing yet create agents MASC"
+    ),
+)
 async def masc_init(ctx: Context) -> Initialised:
     """Create the room here if it is missing, and join it."""
     assert ctx.room is not None
@@ -136,6 +151,7 @@ class Admitted(Membership):
     auto_join=False,
     caller=CallerUse.OPTIONAL,
     errors=(AgentNameRequired, InvalidRoomSecret),
+    keywords=("register sign log enter connect introduce member nickname alias identity known name myself session id"),
 )
 async def masc_join(
     ctx: Context,
@@ -218,6 +234,10 @@ class Started:
     room_argument="path",
     errors=(BindingRequired, PathNotAllowed, StorageBusy, BudgetExceeded),
     examples=({"task_title": "Fix login"},),
+    keywords=(
+        "onboard onboarding session going started kick off single step one call take on arrived begin "
+        "new piece work straight away job fix hello bring along"
+    ),
 )
 async def masc_start(
     ctx: Context,
@@ -270,7 +290,16 @@ class Left:
     worktrees: list[str] = field(factory=list)
 
 
-@tool(effect=WRITE, role=READER, idempotent=True, auto_join=False)
+@tool(
+    effect=WRITE,
+    role=READER,
+    idempotent=True,
+    auto_join=False,
+    keywords=(
+        "quit exit sign off log go offline disconnect depart goodbye bye finish today hand back release "
+        "claims keep good"
+    ),
+)
 async def masc_leave(ctx: Context, keep_tasks: bool = False) -> Left:
     """Leave the room and give back tasks and locks."""
     agent = await ctx.agents.find(ctx.agent.lower())

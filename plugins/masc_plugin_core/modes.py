@@ -7,15 +7,20 @@ from typing import Annotated, Literal
 from attrs import field
 
 from masc_core import ADMIN, READ, READER, WRITE, Bound, CallerUse, Context, Verbatim, tool
-from masc_core.errors import InvalidArgument, ModeFixed, NotInitialised, Unauthorized
+from masc_core.errors import BudgetTooSmall, InvalidArgument, ModeFixed, NotInitialised, Unauthorized
 from masc_core.frozen import evolve, frozen
-from masc_core.modes import MODES, Active, Selection
+from masc_core.modes import MAX_TOKENS, MODES, Active, Selection
 from masc_core.records import AGENT_MODES, AgentMode
+from masc_core.tokens import TOKENIZER
+from masc_plugin_core.advice import Advice, advice, by_use
 
 __all__ = ["masc_get_config", "masc_switch_mode"]
 
-ModeName = Literal["minimal", "solo", "standard", "parallel", "full", "custom", "inherit"]
-TOKENIZER = "o200k_base"
+ModeName = Literal["minimal", "solo", "standard", "parallel", "full", "custom", "lean", "budget", "inherit"]
+MaxTokens = Annotated[int, Bound(minimum=MAX_TOKENS[0], maximum=MAX_TOKENS[-1])]
+
+
+_CHOSEN = {"custom": "the categories you chose", "budget": "the categories that fit the tokens you allow"}
 
 
 @frozen
@@ -57,6 +62,9 @@ class Config:
     categories: list[CategoryInfo] = field(factory=list)
     available_modes: list[ModeInfo] = field(factory=list)
     plugins_missing: list[str] | None = None
+    max_tokens: int | None = None
+    order: str | None = None
+    advice: Advice | None = None
 
 
 @frozen
@@ -67,20 +75,19 @@ class Switched(Config):
     changed: bool = False
 
 
-def _describe(ctx: Context, active: Active) -> Config:
+async def _describe(ctx: Context, active: Active) -> Config:
     modes, known = ctx.modes, ctx.call.client.caller_known
     infos = []
     for category in modes.installed:
-        contracts = modes.contracts([category])
-        plugin = ctx.plugin_of(category)
+        plugin, cost = ctx.plugin_of(category), modes.cost([category], known)
         infos.append(
             CategoryInfo(
                 category,
                 plugin.distribution,
                 plugin.version,
-                len(contracts),
-                modes.cost([category], known),
-                True,
+                len(modes.contracts([category])),
+                cost.tokens,
+                cost.estimated,
                 category in active.categories,
             )
         )
@@ -88,20 +95,24 @@ def _describe(ctx: Context, active: Active) -> Config:
     for mode in MODES.values():
         shown = modes.resolve(Selection(mode.name)).categories
         tools = len(modes.contracts(shown))
-        available.append(ModeInfo(mode.name, mode.description, list(shown), tools, modes.cost(shown, known)))
-    name = active.selection.mode
+        available.append(ModeInfo(mode.name, mode.description, list(shown), tools, modes.cost(shown, known).tokens))
+    selection = active.selection
+    name = selection.mode
     return Config(
         mode=name,
         mode_source=active.selection.source,
-        mode_description=MODES[name].description if name in MODES else "the categories you chose",
+        mode_description=MODES[name].description if name in MODES else _CHOSEN[name],
         enabled_categories=list(active.categories),
         disabled_categories=[c for c in modes.installed if c not in active.categories],
         enabled_tool_count=len(modes.contracts(active.categories)),
-        tool_tokens=modes.cost(active.categories, known),
+        tool_tokens=modes.cost(active.categories, known).tokens,
         tokenizer=TOKENIZER,
         categories=infos,
         available_modes=available,
         plugins_missing=list(active.missing) or None,
+        max_tokens=selection.max_tokens,
+        order=selection.order,
+        advice=await advice(ctx, active),
     )
 
 
@@ -111,21 +122,30 @@ def _describe(ctx: Context, active: Active) -> Config:
     idempotent=True,
     caller=CallerUse.NONE,
     start_room=True,
-    errors=(ModeFixed, Unauthorized),
+    errors=(ModeFixed, Unauthorized, BudgetTooSmall),
     examples=({"mode": "full"},),
+    keywords=(
+        "enable disable turn on off go mode parallel minimal tools tool list limit reduce save tokens "
+        "fewer more preset budget hide load show categories portal voting category never"
+    ),
 )
 async def masc_switch_mode(
     ctx: Context,
     mode: ModeName,
     categories: Annotated[list[str], Bound(maxItems=64), Verbatim()] | None = None,
+    max_tokens: MaxTokens | None = None,
+    order: Literal["value", "use"] | None = None,
     scope: Literal["agent", "room"] | None = None,
 ) -> Switched:
-    """Choose which tool categories exist; custom takes categories."""
+    """Choose which tool categories exist; custom takes categories, budget max_tokens."""
     selection = ctx.call.active.selection
     if selection.fixed:
         raise ModeFixed(mode=selection.mode, fixed_by=selection.source)
-    if mode == "inherit" and categories:
-        raise InvalidArgument(field="categories", reason="conflict", expected="goes with mode custom, not inherit")
+    if mode == "inherit" and (categories or max_tokens):
+        field_name, goes_with = ("categories", "custom") if categories else ("max_tokens", "budget")
+        raise InvalidArgument(field=field_name, reason="conflict", expected=f"goes with mode {goes_with}, not inherit")
+    if order is not None and (mode != "budget" or categories):
+        raise InvalidArgument(field="order", reason="conflict", expected="goes with mode budget")
     authenticated = ctx.caller.auth == "token"
     if scope == "agent" and not authenticated:
         raise Unauthorized(reason="missing_token")
@@ -134,9 +154,16 @@ async def masc_switch_mode(
         ctx.ensure_role(ADMIN)
     chosen = None
     if mode != "inherit":
-        chosen = ctx.modes.check("custom" if categories else mode, categories or [], "agent" if own else "room")
+        chosen = ctx.modes.check(
+            "custom" if categories else mode,
+            categories or [],
+            "agent" if own else "room",
+            max_tokens,
+            by_use=await by_use(ctx) if order == "use" else None,
+            caller_known=own,
+        )
     previous, wanted, changed = await (_switch_own(ctx, chosen) if own else _switch_room(ctx, chosen))
-    config = _describe(ctx, ctx.modes.resolve(wanted))
+    config = await _describe(ctx, ctx.modes.resolve(wanted))
     return Switched(**{a: getattr(config, a) for a in Config.__annotations__}, previous_mode=previous, changed=changed)
 
 
@@ -150,6 +177,8 @@ async def _switch_room(ctx: Context, chosen: Selection | None) -> tuple[str, Sel
         room,
         mode=chosen.mode if chosen else None,
         mode_categories=list(chosen.categories) or None if chosen else None,
+        mode_max_tokens=chosen.max_tokens if chosen else None,
+        mode_order=chosen.order if chosen else None,
     )
     wanted = ctx.modes.stored(stored)
     if stored != room:
@@ -169,7 +198,13 @@ async def _switch_own(ctx: Context, chosen: Selection | None) -> tuple[str, Sele
         if kept is not None:
             modes.delete(kept)
     else:
-        stored = evolve(kept or AgentMode(agent, ""), mode=chosen.mode, categories=list(chosen.categories) or None)
+        stored = evolve(
+            kept or AgentMode(agent, ""),
+            mode=chosen.mode,
+            categories=list(chosen.categories) or None,
+            max_tokens=chosen.max_tokens,
+            order=chosen.order,
+        )
         if stored != kept:
             modes.put(stored)
     wanted = ctx.modes.stored(ctx.room, stored)
@@ -178,7 +213,16 @@ async def _switch_own(ctx: Context, chosen: Selection | None) -> tuple[str, Sele
     return before.mode, wanted, stored != kept
 
 
-@tool(effect=READ, role=READER, needs_room=False, start_room=True)
+@tool(
+    effect=READ,
+    role=READER,
+    needs_room=False,
+    start_room=True,
+    keywords=(
+        "configuration setting mode I tokens price cost tools tool list expensive enabled switched on "
+        "available modes current unused never categories category"
+    ),
+)
 async def masc_get_config(ctx: Context) -> Config:
-    """Show the mode, its categories and what the tool list costs."""
-    return _describe(ctx, ctx.call.active)
+    """Show the mode, its categories, what the tool list costs and which of it is never used."""
+    return await _describe(ctx, ctx.call.active)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
+import orjson
 from attrs import field
 
 from masc_core import READ, READER, CallerUse, Context, tool
 from masc_core.agents import agents_with_status
+from masc_core.convert import unstructure
 from masc_core.frozen import frozen
 from masc_core.records import UNFINISHED, Task
 from masc_plugin_core.board import DAY_SECONDS
@@ -16,6 +19,15 @@ from masc_plugin_core.endings import first_since, newest_since
 __all__ = ["masc_status"]
 
 SHOWN = 20
+"""Most items of a list, however short they are."""
+TITLE = 60
+REASON = 120
+"""Characters of a text that are shown."""
+SENDERS = 5
+AGENT_BYTES, LOCK_BYTES, LIST_BYTES = 450, 180, 1_080
+"""What agents, locks and all lists together may take as JSON, so that the whole of a busy room stays within 600 tokens; what
+agents and locks leave is the tasks'."""
+L = TypeVar("L")
 
 
 @frozen
@@ -76,10 +88,13 @@ class Unread:
 
 @frozen
 class More:
-    """How many agents and tasks are not shown."""
+    """How many of each are not shown, and which calls show them."""
 
     agents: int
     tasks: int
+    locks: int | None = None
+    senders: int | None = None
+    ask: list[str] | None = None
 
 
 @frozen
@@ -107,20 +122,34 @@ class Status:
     more: More | None = None
 
 
-@tool(effect=READ, role=READER, caller=CallerUse.OPTIONAL, needs_room=False)
+@tool(
+    effect=READ,
+    role=READER,
+    caller=CallerUse.OPTIONAL,
+    needs_room=False,
+    keywords=(
+        "overview summary dashboard situation state room going on happening now current look glance "
+        "unread waits quick anything"
+    ),
+)
 async def masc_status(ctx: Context) -> Status:
     """Show agents, tasks, locks and what waits for you."""
     mode = ctx.call.active.selection.mode
     if ctx.room is None:
         return Status(initialised=False, path=str(ctx.base), mode=mode)
     rows = await agents_with_status(ctx)
-    counts = await ctx.tasks.count("status")
-    tasks, more_tasks = await _shown_tasks(ctx, counts)
-    _, last = await ctx.messages.ends()
-    senders = await ctx.messages.count("from")
+    agents = _fitting([AgentLine(a.name, st, st == "zombie", a.current_task) for a, _, st in rows[:SHOWN]], AGENT_BYTES)
     parts: dict[str, Any] = {"interrupts_open": 0, "votes_pending": 0}
     for part in await ctx.ask("masc_status", ctx=ctx):
         parts.update(part)
+    locks = _locks(parts.pop("locks", None))
+    counts = await ctx.tasks.count("status")
+    found, total = await _shown_tasks(ctx, counts)
+    lines = [TaskLine(t.id, cut(t.title, TITLE), t.status, t.priority, t.assignee) for t in found]
+    tasks = _fitting(lines, LIST_BYTES - _size(agents) - _size(locks.files))
+    _, last = await ctx.messages.ends()
+    senders = await ctx.messages.count("from")
+    loudest = dict(sorted(senders.items(), key=lambda item: (-item[1], item[0]))[:SENDERS])
     known = ctx.caller.known and (await ctx.agents.peek([ctx.caller.name.lower()]))[0] is not None
     return Status(
         initialised=True,
@@ -130,21 +159,57 @@ async def masc_status(ctx: Context) -> Status:
         room=ctx.room.id,
         backend=ctx.backend,
         paused=ctx.room.paused,
-        pause_reason=ctx.room.pause_reason,
-        agents=[AgentLine(a.name, status, status == "zombie", a.current_task) for a, _, status in rows[:SHOWN]],
+        pause_reason=cut(ctx.room.pause_reason, REASON) if ctx.room.pause_reason else None,
+        agents=agents,
         agents_total=len(rows),
-        tasks=[TaskLine(t.id, t.title, t.status, t.priority, t.assignee) for t in tasks],
+        tasks=tasks,
         tasks_by_status=counts,
-        messages=MessageCounts(sum(senders.values()), last, senders),
-        locks=_locks(parts.pop("locks", None)),
+        messages=MessageCounts(sum(senders.values()), last, loudest),
+        locks=locks,
         caller=ctx.caller.name if ctx.caller.known else None,
         unread=await _unread(ctx) if known else None,
-        more=More(max(0, len(rows) - SHOWN), more_tasks),
+        more=_more(
+            ctx,
+            len(rows) - len(agents),
+            total - len(tasks),
+            locks.active - len(locks.files),
+            len(senders) - len(loudest),
+        ),
         **parts,
     )
 
 
+def cut(text: str, most: int) -> str:
+    """A text, or its beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _size(lines: Sequence[Any]) -> int:
+    return sum(len(orjson.dumps(unstructure(line))) + 1 for line in lines)
+
+
+def _fitting(lines: list[L], most: int) -> list[L]:
+    """The first of the lines that take no more than so many bytes."""
+    for n, line in enumerate(lines):
+        most -= _size([line])
+        if most < 0:
+            return lines[:n]
+    return lines
+
+
+def _more(ctx: Context, agents: int, tasks: int, locks: int, senders: int) -> More:
+    """What was left out, and how to ask for it in the present mode."""
+    enabled = ctx.call.active.categories or ctx.modes.installed
+    ask = []
+    if agents:
+        ask += [name for name, category in (("masc_agents", "health"), ("masc_who", "comm")) if category in enabled][:1]
+    if tasks:
+        ask.append("masc_tasks limit=200")
+    return More(agents, tasks, locks or None, senders or None, ask or None)
+
+
 async def _shown_tasks(ctx: Context, counts: dict[str, int]) -> tuple[list[Task], int]:
+    """The tasks to show first, and how many there are to show."""
     shown: list[Task] = []
     for status in UNFINISHED:
         if counts.get(status) and len(shown) < SHOWN:
@@ -154,13 +219,13 @@ async def _shown_tasks(ctx: Context, counts: dict[str, int]) -> tuple[list[Task]
     total = sum(counts.get(s, 0) for s in UNFINISHED) + ended
     if ended and len(shown) < SHOWN:
         shown += await newest_since(ctx, since, SHOWN - len(shown))
-    return shown, max(0, total - len(shown))
+    return shown, max(total, len(shown))
 
 
 def _locks(part: Any) -> LockSummary:
     if part is None:
         return LockSummary()
-    return LockSummary(part["active"], [LockLine(**line) for line in part["files"]])
+    return LockSummary(part["active"], _fitting([LockLine(**line) for line in part["files"]], LOCK_BYTES))
 
 
 async def _unread(ctx: Context) -> Unread:

@@ -91,6 +91,10 @@ class Added:
     caller=CallerUse.OPTIONAL,
     errors=(TaskNotFound, AgentNotFound),
     examples=({"title": "Fix login", "priority": 2},),
+    keywords=(
+        "create new todo ticket issue bug item work job backlog file put enter open assign depends high "
+        "priority touching files add note down update remember queue later"
+    ),
 )
 async def masc_add_task(
     ctx: Context,
@@ -102,7 +106,7 @@ async def masc_add_task(
     capabilities: Capabilities | None = None,
     assignee: AgentName | None = None,
 ) -> Added:
-    """Put a task on the board."""
+    """Create a task on the board."""
     for dependency in depends_on or []:
         await _ensure_exists(ctx, dependency)
     reserved = (await find_agent(ctx, assignee)).name if assignee else None
@@ -146,7 +150,14 @@ class Listed:
     more: bool
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=(
+        "todo todos ticket tickets issue item backlog open pending remaining unfinished left progress "
+        "assigned show list mine display task board jobs wait somebody"
+    ),
+)
 async def masc_tasks(
     ctx: Context, status: Status = "recent", assignee: AgentName | None = None, limit: Limit = 50, offset: Offset = 0
 ) -> Listed:
@@ -216,6 +227,7 @@ class Claimed:
         BudgetExceeded,
     ),
     examples=({"task_id": "task-001"},),
+    keywords="take grab pick assign myself mine own ownership reserve I ticket claim",
 )
 async def masc_claim(ctx: Context, task_id: TaskId, expected_version: VersionNumber | None = None) -> Claimed:
     """Claim a task before working on it, so that nobody else takes it."""
@@ -232,7 +244,16 @@ class Next:
     task: Task | None = None
 
 
-@tool(effect=WRITE, role=WORKER, limit="task_ops", errors=(RoomPaused, BudgetExceeded))
+@tool(
+    effect=WRITE,
+    role=WORKER,
+    limit="task_ops",
+    errors=(RoomPaused, BudgetExceeded),
+    keywords=(
+        "pick choose fetch give something anything available free important automatically waiting take "
+        "now job work on idle hand"
+    ),
+)
 async def masc_claim_next(
     ctx: Context, exclude_task_ids: TaskIds | None = None, capability: Capability | None = None
 ) -> Next:
@@ -277,6 +298,10 @@ _ROW_ERRORS = (
     idempotent=True,
     errors=_ROW_ERRORS,
     examples=({"task_id": "task-001", "action": "start"},),
+    keywords=(
+        "change state status mark progress abandon discard needed longer obsolete give back return "
+        "unclaim unassign begin start working claimed cancel release task others"
+    ),
 )
 async def masc_transition(
     ctx: Context,
@@ -311,6 +336,10 @@ class Done:
     auto_join=False,
     errors=(TaskNotFound, TaskNotClaimed, TaskOwnedByOther, TaskInvalidState, VersionConflict),
     examples=({"task_id": "task-001", "notes": "fixed in abc123"},),
+    keywords=(
+        "complete completion completed mark close resolve accomplished deliver report finish finished "
+        "note ticket item ready wrap task"
+    ),
 )
 async def masc_done(
     ctx: Context, task_id: TaskId, notes: Description | None = None, expected_version: VersionNumber | None = None
@@ -347,6 +376,7 @@ class Reprioritised:
     caller=CallerUse.OPTIONAL,
     errors=(TaskNotFound, TaskInvalidState),
     examples=({"task_id": "task-001", "priority": 1},),
+    keywords=("urgent urgency important importance raise lower bump set reprioritise rank ticket backlog item handled"),
 )
 async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority) -> Reprioritised:
     """Change an unfinished task's priority; 1 is highest."""

@@ -39,6 +39,10 @@ class Logged:
     examples=(
         {"agent_name": "claude", "cost_usd": 0.0182, "model": "large", "input_tokens": 4200, "output_tokens": 370},
     ),
+    keywords=(
+        "record note save track report I spent spending money dollars cents usd token usage tokens used "
+        "bill call expense model"
+    ),
 )
 async def masc_cost_log(
     ctx: Context,

@@ -50,7 +50,14 @@ class Report:
     """The first moment that counts."""
 
 
-@tool(effect=READ, role=READER, examples=({"period": "weekly", "agent": "claude"},))
+@tool(
+    effect=READ,
+    role=READER,
+    examples=({"period": "weekly", "agent": "claude"},),
+    keywords=(
+        "money spend who spent most spending expenses total usage bill show costs week month today per statistics model"
+    ),
+)
 async def masc_cost_report(
     ctx: Context, period: Period = "daily", agent: ActorName | None = None, task_id: TaskId | None = None
 ) -> Report:

@@ -36,7 +36,15 @@ class Found:
     count: int
 
 
-@tool(effect=READ, role=READER, examples=({"capability": "python"},))
+@tool(
+    effect=READ,
+    role=READER,
+    examples=({"capability": "python"},),
+    keywords=(
+        "who knows agent search someone skill skills expert expertise specialist able good write "
+        "security review reviews whom ask help"
+    ),
+)
 async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found:
     """Find agents that can do something, free ones first."""
     agents, more = await _having(ctx, capability)

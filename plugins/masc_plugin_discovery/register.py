@@ -24,6 +24,9 @@ class Registered:
     role=WORKER,
     idempotent=True,
     examples=({"agent_name": "claude", "capabilities": ["python", "review"]},),
+    keywords=(
+        "announce declare publish skills abilities able expertise update set list good own know java testing python"
+    ),
 )
 async def masc_register_capabilities(ctx: Context, capabilities: Capabilities) -> Registered:
     """Say what you can do, in place of what you said before."""

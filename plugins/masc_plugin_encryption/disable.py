@@ -22,7 +22,17 @@ class Disabled:
     changed: bool
 
 
-@tool(effect=DESTRUCTIVE, role=ADMIN, idempotent=True, caller=CallerUse.NONE, errors=(MigrationInProgress,))
+@tool(
+    effect=DESTRUCTIVE,
+    role=ADMIN,
+    idempotent=True,
+    caller=CallerUse.NONE,
+    errors=(MigrationInProgress,),
+    keywords=(
+        "disable turn off switch deactivate encryption plain text clear decrypt unencrypted storage "
+        "longer go back without store things"
+    ),
+)
 async def masc_encryption_disable(ctx: Context) -> Disabled:
     """Stop encrypting new records; old ones stay encrypted until `masc encryption migrate --to plain`."""
     from masc_plugin_encryption.changes import switched_off

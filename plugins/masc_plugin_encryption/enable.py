@@ -60,6 +60,10 @@ class Enabled:
     transactional=False,
     errors=(EncryptionKeyMissing, EncryptionKeyInvalid, EncryptionKeyWrong, MigrationInProgress),
     examples=({"key_source": "generate"}, {"key_source": "file:/etc/masc/key"}),
+    keywords=(
+        "encrypt everything turn on switch activate encryption rest protect data database aes seal "
+        "secure rotate different new key keep secret disk start encrypting stored records"
+    ),
 )
 async def masc_encryption_enable(ctx: Context, key_source: KeySource = ENV, deliver: Deliver | None = None) -> Enabled:
     """Encrypt all stored records, or change the key; key_source: env, passphrase, file:PATH or generate (a new one)."""

@@ -32,11 +32,12 @@ class Generated:
     limit="general",
     transactional=False,
     examples=({}, {"output": "base64", "deliver": "result"}),
+    keywords="generate create produce new fresh random secret encryption key base64 hex keys",
 )
 async def masc_generate_key(
     ctx: Context, output: Literal["hex", "base64"] = "hex", deliver: Deliver | None = None
 ) -> Generated:
-    """Make a random 32-byte key and hand it out once; it is not kept."""
+    """Generate a random 32-byte encryption key and hand it out once; it is not kept."""
     raw = os.urandom(KEY_BYTES)
     text = raw.hex() if output == "hex" else base64.b64encode(raw).decode()
     handed = await deliver_secret(ctx, "key", output, text, deliver)

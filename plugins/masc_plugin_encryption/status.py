@@ -28,7 +28,11 @@ class EncryptionStatus:
     migration: MigrationShown | None = None
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=("data encrypted encryption rest on progress re-encryption check keys finished conversion migration"),
+)
 async def masc_encryption_status(ctx: Context) -> EncryptionStatus:
     """Show whether stored records are encrypted, with which keys, and how far a conversion is."""
     from masc_plugin_encryption.migration import census

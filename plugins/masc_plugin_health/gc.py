@@ -62,7 +62,17 @@ class _Sum:
         return some
 
 
-@tool(effect=DESTRUCTIVE, role=ADMIN, idempotent=True, caller=CallerUse.NONE, transactional=False)
+@tool(
+    effect=DESTRUCTIVE,
+    role=ADMIN,
+    idempotent=True,
+    caller=CallerUse.NONE,
+    transactional=False,
+    keywords=(
+        "run garbage collect collection clean tidy old older finished items archived housekeeping "
+        "preview move away purge weeks days archive sweep records"
+    ),
+)
 async def masc_gc(ctx: Context, days: Days = 7, dry_run: bool = False) -> Collected:
     """Archive what ended more than days ago; dry_run only shows it."""
     before = ctx.after(-days * DAY)

@@ -68,6 +68,10 @@ class Agents:
     caller=CallerUse.REQUIRED,
     errors=(AgentNotFound,),
     examples=({"agent_name": "claude", "silent_for": 600},),
+    keywords=(
+        "ping keep alive here presence refresh declared dead long build compile busy silent quiet "
+        "minutes time timeout server sign life"
+    ),
 )
 async def masc_heartbeat(ctx: Context, silent_for: Silence = 0) -> Beat:
     """Show you are alive; silent_for announces quiet seconds ahead."""
@@ -94,7 +98,13 @@ async def _unread(ctx: Context, agent: Agent, presence: Presence) -> Unread:
     return Unread(mentioning, sum(int(part.get("portal_tasks", 0)) for part in waiting))
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=(
+        "list every agent skills capable roster full inactive left status directory doing working on ever seen known"
+    ),
+)
 async def masc_agents(ctx: Context, include_inactive: bool = False, limit: Limit = 50, offset: Offset = 0) -> Agents:
     """List agents with status, current task and capabilities."""
     rows = await agents_with_status(ctx, include_inactive)

@@ -31,7 +31,18 @@ class Cleanup:
     count: int
 
 
-@tool(effect=DESTRUCTIVE, role=WORKER, idempotent=True, caller=CallerUse.NONE, auto_join=False, transactional=False)
+@tool(
+    effect=DESTRUCTIVE,
+    role=WORKER,
+    idempotent=True,
+    caller=CallerUse.NONE,
+    auto_join=False,
+    transactional=False,
+    keywords=(
+        "clean remove rid dead crashed hung gone vanished unresponsive stale free take back reclaim "
+        "tasks locks agents killed process died recover"
+    ),
+)
 async def masc_cleanup_zombies(ctx: Context) -> Cleanup:
     """Release what silent agents hold; worktrees stay."""
     cleaned = await clean_all(ctx)

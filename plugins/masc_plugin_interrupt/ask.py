@@ -68,6 +68,11 @@ class _Look:
     transactional=False,
     errors=(CheckpointNotFound,),
     examples=({"agent_name": "claude", "task_id": "task-001", "step": 3, "action": "drop table", "message": "Sure?"},),
+    keywords=(
+        "permission approval person confirm confirmation check user human signoff dangerous destructive "
+        "deleting deploying production pause consent step whether allowed boss first stop supervisor "
+        "request"
+    ),
 )
 async def masc_interrupt(
     ctx: Context,
@@ -81,7 +86,7 @@ async def masc_interrupt(
     on_timeout: OnTimeout = "reject",
     checkpoint_id: CheckpointId | None = None,
 ) -> Asked:
-    """Ask a human before a risky step; wait, or repeat the call later for the answer."""
+    """Ask a human for approval before a risky step; wait, or repeat the call later for the answer."""
     started = ctx.clock.monotonic()
     if total_steps is not None and total_steps < step:
         raise InvalidArgument(field="total_steps", reason="minimum", expected=f"must be at least the step, {step}")

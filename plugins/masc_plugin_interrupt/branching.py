@@ -92,6 +92,10 @@ class Branched:
     role=WORKER,
     errors=(CheckpointNotFound, CheckpointInvalidState),
     examples=({"agent_name": "claude", "task_id": "task-001", "source_step": 3, "branch_name": "other way"},),
+    keywords=(
+        "branch off try alternative second plan fork workflow checkpoint retry different approach "
+        "previous differently explore start earlier saved state"
+    ),
 )
 async def masc_branch(ctx: Context, task_id: TaskId, source_step: Step, branch_name: BranchName) -> Branched:
     """Go another way from an earlier step: a new checkpoint with that step's state."""

@@ -33,6 +33,10 @@ class Decided:
     role=ADMIN,
     errors=(InterruptNotFound, CheckpointInvalidState),
     examples=({"agent_name": "gemini", "task_id": "task-001", "comment": "go ahead"},),
+    keywords=(
+        "say yes allow accept permit grant green light confirm permission continue request go ahead "
+        "checkpoint risky step agent proceed dangerous"
+    ),
 )
 async def masc_approve(
     ctx: Context,
@@ -50,6 +54,10 @@ async def masc_approve(
     role=ADMIN,
     errors=(InterruptNotFound, CheckpointInvalidState),
     examples=({"agent_name": "gemini", "task_id": "task-001", "reason": "take a backup first"},),
+    keywords=(
+        "say deny refuse decline turn down forbid allow stop veto request permission risky step "
+        "operation agent prevent go on"
+    ),
 )
 async def masc_reject(
     ctx: Context, task_id: TaskId, reason: Comment = "", checkpoint_id: CheckpointId | None = None

@@ -65,7 +65,15 @@ class Pending:
     resolved: list[Resolved] | None = None
 
 
-@tool(effect=READ, role=READER, examples=({}, {"task_id": "task-001", "include_resolved": True}))
+@tool(
+    effect=READ,
+    role=READER,
+    examples=({}, {"task_id": "task-001", "include_resolved": True}),
+    keywords=(
+        "waiting approval approvals unanswered questions human open requests interrupts blocked "
+        "permission undecided pending"
+    ),
+)
 async def masc_pending_interrupts(
     ctx: Context, task_id: TaskId | None = None, include_resolved: bool = False
 ) -> Pending:

@@ -28,6 +28,10 @@ class Closed:
     auto_join=False,
     errors=(AgentNotFound, PortalNotOpen),
     examples=({"agent_name": "claude", "to": "gemini"},),
+    keywords=(
+        "end hang shut terminate stop finish talking private privately channel conversation direct "
+        "longer break off link"
+    ),
 )
 async def masc_portal_close(ctx: Context, to: ActorName | None = None) -> Closed:
     """Close a portal for both sides; its unfinished tasks are canceled."""

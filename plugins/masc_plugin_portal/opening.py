@@ -30,6 +30,10 @@ class Opened:
     role=WORKER,
     errors=(AgentNotFound,),
     examples=({"agent_name": "claude", "target_agent": "gemini", "initial_message": "please review src/login.py"},),
+    keywords=(
+        "direct conversation channel connection one pair connect establish set start begin talk private "
+        "privately speak only word"
+    ),
 )
 async def masc_portal_open(ctx: Context, target_agent: AgentName, initial_message: Message | None = None) -> Opened:
     """Open a private line to another agent, to send it tasks and get results."""

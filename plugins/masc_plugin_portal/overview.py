@@ -112,6 +112,10 @@ class PortalStatus:
     idempotent=True,
     limit="read",
     examples=({"agent_name": "claude"}, {"agent_name": "claude", "peek": True}),
+    keywords=(
+        "inbox delegated request answer reply response results private tasks sent check came back "
+        "received look see news requests finished privately anything come portals"
+    ),
 )
 async def masc_portal_status(
     ctx: Context, peek: bool = False, limit: PerList = 20, after: Place | None = None

@@ -48,6 +48,10 @@ class PortalSent:
         {"agent_name": "claude", "to": "gemini", "message": "please review src/login.py"},
         {"agent_name": "gemini", "reply_to": "a2a-000001", "result_status": "completed", "message": "looks good"},
     ),
+    keywords=(
+        "ask request delegate privately private line portal job order review reply give back return "
+        "result answer asked send task hand only two see"
+    ),
 )
 async def masc_portal_send(
     ctx: Context,
@@ -57,7 +61,7 @@ async def masc_portal_send(
     reply_to: PortalTaskId | None = None,
     result_status: ResultStatus | None = None,
 ) -> PortalSent:
-    """Send a task through a portal; with reply_to and result_status end a task you got, message being its result."""
+    """Send a private task through a portal; with reply_to and result_status end a task you got, message being its result."""
     if result_status is not None and reply_to is None:
         raise InvalidArgument(
             field="result_status", reason="needs_reply_to", expected="needs reply_to, the task it ends"

@@ -46,6 +46,10 @@ class LimitsInForce:
     idempotent=True,
     caller=CallerUse.NONE,
     examples=({}, {"broadcast_per_minute": 30}),
+    keywords=(
+        "set change adjust raise lower allow throttling quota maximum requests rate limits broadcasts "
+        "double halve per-minute limit slow down speed"
+    ),
 )
 async def masc_rate_limit_config(
     ctx: Context,

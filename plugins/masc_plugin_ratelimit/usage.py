@@ -42,7 +42,11 @@ class Usage:
     categories: list[CategoryUsage]
 
 
-@tool(effect=READ, role=READER)
+@tool(
+    effect=READ,
+    role=READER,
+    keywords=("calls left remaining quota close I throttled rate usage allowance minute available requests call more"),
+)
 async def masc_rate_limit_status(ctx: Context, agent_name: AgentName | None = None) -> Usage:
     """Show what is left of your calls per minute, or of another agent's."""
     me = ctx.caller.by or ctx.caller.name

@@ -40,8 +40,7 @@ _LINES = r"(?:(?:\r?\n|(?:\\r)?\\n)[ \t]*+){1,3}"
 _NEXT_LINE = re.compile(rf"(?:\(|[|>][+-]?|\\)?[ \t]*+{_LINES}(?:```\w{{0,20}}{_LINES}|- )?")
 _OPENING = re.compile(r"\(?[a-z@$]{0,2}(?P<escape>\\{0,4})(?P<quote>\"\"\"|'''|[\"'`“‘«])", re.IGNORECASE)
 _CLOSING = {"“": "”", "‘": "’", "«": "»"}
-# Up to the next opening quote at most: what it holds is looked at from there.
-_QUOTED = {quote: re.compile(rf"(?:[^{quote}{_CLOSING.get(quote, '')}\\\n]|\\.)*+") for quote in '"`“‘«'}
+_QUOTED = {quote: re.compile(rf"(?:[^{_CLOSING.get(quote, quote)}\\\n]|\\.)*+") for quote in '"`“‘«'}
 _QUOTED["'"] = re.compile(r"(?:[^'\\\n]|\\.|'')*+")  # SQL, YAML and INI files double it
 # Where only the closing quote makes it a value, another opening one ends the search for it: else each of many words would
 # look through all the rest of the line.

@@ -45,6 +45,7 @@ class CastBallot:
     idempotent=True,
     errors=(VoteNotFound, VoteClosed, InvalidChoice, NotEligible, Forbidden),
     examples=({"agent_name": "gemini", "vote_id": "vote-001", "choice": "SQLite"},),
+    keywords="submit ballot choose choice option yes pick vote poll voice give",
 )
 async def masc_vote_cast(
     ctx: Context, vote_id: VoteId, choice: Choice | None = None, cancel: bool = False

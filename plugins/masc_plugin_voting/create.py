@@ -72,6 +72,10 @@ class Created:
             "deadline_seconds": 600,
         },
     ),
+    keywords=(
+        "start call open new poll ballot survey ask team group choose between options propose proposal "
+        "decide decision settle disagreement democratically democratic"
+    ),
 )
 async def masc_vote_create(
     ctx: Context,

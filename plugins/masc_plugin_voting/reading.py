@@ -82,7 +82,13 @@ class Votes:
     more: bool
 
 
-@tool(effect=READ, role=READER, errors=(VoteNotFound,), examples=({"vote_id": "vote-001"},))
+@tool(
+    effect=READ,
+    role=READER,
+    errors=(VoteNotFound,),
+    examples=({"vote_id": "vote-001"},),
+    keywords="outcome result tally count winner won who current decided ballots option poll win proposal",
+)
 async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
     """Show how a vote stands or ended."""
     vote = await current(ctx, vote_id)
@@ -92,7 +98,12 @@ async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
     return Standing(vote, tally(vote), len(vote.votes), missing_votes(vote), left)
 
 
-@tool(effect=READ, role=READER, examples=({"status": "pending"},))
+@tool(
+    effect=READ,
+    role=READER,
+    examples=({"status": "pending"},),
+    keywords="polls ballots decisions open running pending votes take part",
+)
 async def masc_votes(ctx: Context, status: Filter = "all", limit: PageSize = 20) -> Votes:
     """List votes, pending ones first."""
     # By the time of this very unit of work, so that nothing listed as pending below is past its deadline.

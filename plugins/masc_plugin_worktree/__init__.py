@@ -42,6 +42,10 @@ BranchName = Annotated[str, Bound(minLength=1, maxLength=200), Verbatim()]
     open_world=True,
     errors=(NotAGitRepository, BranchNotFound, WorktreeConflict, GitFailed),
     examples=({"task_id": "task-001"},),
+    keywords=(
+        "git worktree isolated working copy check checkout workspace new separate branch sandbox "
+        "without disturbing collide set own"
+    ),
 )
 async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: BranchName | None = None) -> Created:
     """Make your own git checkout and branch for a task; work there."""
@@ -55,13 +59,23 @@ async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: Branc
     transactional=False,
     errors=(WorktreeNotFound, WorktreeDirty, BranchUnmerged, NotAGitRepository, GitFailed),
     examples=({"task_id": "task-001"},),
+    keywords=("git worktree delete throw away rid working copy workspace clean merge merged merging branch"),
 )
 async def masc_worktree_remove(ctx: Context, task_id: TaskId, force: bool = False) -> Removed:
     """Remove a task's checkout and merged branch; refused when work would be lost."""
     return await remove(ctx, task_id, force)
 
 
-@tool(effect=READ, role=READER, transactional=False, errors=(NotAGitRepository, GitFailed))
+@tool(
+    effect=READ,
+    role=READER,
+    transactional=False,
+    errors=(NotAGitRepository, GitFailed),
+    keywords=(
+        "git worktrees show see working copies workspaces checkouts branches exist owners on "
+        "conflicting overlap files anyone touch who owns merging conflict somebody checkout"
+    ),
+)
 async def masc_worktree_list(ctx: Context) -> Worktrees:
     """List checkouts with owner, state and files that others change too."""
     return await overview(ctx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 from pathlib import Path
 
@@ -127,13 +128,23 @@ async def _listed(project: Path, *options: str) -> bytes:
 
 @pytest.mark.parametrize(
     "options",
-    [[], ["--mode", "minimal"], ["--mode", "full", "--agent", "claude"], ["--categories", "comm"]],
+    [
+        [],
+        ["--mode", "minimal"],
+        ["--mode", "full", "--agent", "claude"],
+        ["--categories", "comm"],
+        ["--mode", "lean"],
+        ["--max-tokens", "1500"],
+        ["--mode", "minimal", "--descriptions", "terse"],
+        ["--mode", "lean", "--output-schemas", "--agent", "claude"],
+    ],
 )
 async def test_tools_is_what_a_client_gets(project: Path, options: list[str]) -> None:
     ran = masc(project, "tools", "--json", *options)
     assert ran.status == 0
     assert ran.json == orjson.loads(await _listed(project, *options))
-    assert set(ran.json[0]) == {"name", "description", "inputSchema", "annotations"}
+    asked = {"outputSchema"} if "--output-schemas" in options else set()
+    assert set(ran.json[0]) == {"name", "description", "inputSchema", "annotations"} | asked
 
 
 def test_tools_shows_and_prices_a_mode(project: Path) -> None:
@@ -145,6 +156,35 @@ def test_tools_shows_and_prices_a_mode(project: Path) -> None:
     assert costs["total"]["tokens"] == sum(tool["tokens"] for tool in costs["tools"])
 
 
+def test_mode_suggests_what_to_leave_out(project: Path) -> None:
+    assert "nothing to suggest" in masc(project, "mode", "--suggest").out
+    asyncio.run(_used(project, "masc_who", 25))
+    ran = masc(project, "mode", "--suggest", "--agent", "claude")
+    assert "this room never used worktree, health" in ran.out and "this agent never used worktree, health" in ran.out
+    assert "masc mode custom --categories core,comm" in ran.out and "prompt cache" in ran.out
+    config = masc(project, "mode", "--suggest", "--json").json
+    unused = [row for row in config["categories"] if row["name"] in config["advice"]["room"]["unused"]]
+    assert config["advice"]["room"]["saves_tokens"] == sum(row["tokens"] for row in unused)
+    assert masc(project, "mode", "minimal", "--suggest").status == 2
+
+
+async def _used(project: Path, tool: str, times: int) -> None:
+    """Call a tool over stdio; the server writes what it counted when it ends."""
+    arguments = [*MASC[1:], "serve", "--stdio", "--project", str(project), "--agent", "claude"]
+    async with Client(StdioServerParameters(command=MASC[0], args=arguments, env=ENVIRONMENT), cache=None) as client:
+        await client.call_tool("masc_join", {})
+        for _ in range(times):
+            await client.call_tool(tool, {})
+
+
+def test_mode_takes_a_budget(project: Path) -> None:
+    masc(project, "call", "masc_init")
+    config = masc(project, "mode", "budget", "--max-tokens", "1600", "--json").json
+    assert (config["mode"], config["max_tokens"], config["order"]) == ("budget", 1600, "value")
+    assert config["tool_tokens"] <= 1600
+    assert masc(project, "mode", "--max-tokens", "1700", "--json").json["max_tokens"] == 1700
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -152,6 +192,10 @@ def test_tools_shows_and_prices_a_mode(project: Path) -> None:
         (["--categories", "nosuch"], "core, comm"),
         (["--mode", "minimal", "--categories", "comm"], "--mode custom"),
         (["--mode", "custom"], "--categories"),
+        (["--mode", "budget"], "--max-tokens"),
+        (["--mode", "budget", "--max-tokens", "100"], "from 200 to 100000"),
+        (["--max-tokens", "200"], "mode lean"),
+        (["--mode", "minimal", "--max-tokens", "2000"], "goes with mode budget"),
     ],
 )
 @pytest.mark.parametrize("command", [["tools"], ["serve", "--stdio"]])

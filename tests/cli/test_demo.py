@@ -30,7 +30,7 @@ def test_the_demo_for_programs(tmp_path: Path) -> None:
     report = ran.json
     assert report["kept"] is True
     assert {row["name"] for row in report["calls"]} >= {"all over http", "all over stdio", "masc_claim"}
-    assert {mode["mode"] for mode in report["modes"]} == {"minimal", "solo", "standard", "parallel", "full"}
+    assert {mode["mode"] for mode in report["modes"]} == {"minimal", "solo", "standard", "parallel", "full", "lean"}
     log = subprocess.run(["git", "log", "--oneline"], cwd=report["project"], capture_output=True, text=True, check=True)
     assert len(log.stdout.splitlines()) >= 3
 

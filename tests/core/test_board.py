@@ -259,15 +259,26 @@ async def test_archived_tasks_are_found_newest_first_and_their_ids_stay_used(mas
     assert (await masc.call("masc_claim_next", "claude"))["changed"] is True
 
 
-async def test_status_shows_at_most_twenty_and_says_how_many_more(masc: MascApp) -> None:
+async def test_status_says_how_many_it_leaves_out_and_how_to_ask(masc: MascApp) -> None:
     for n in range(23):
         await masc.call("masc_join", f"agent{n}")
         await masc.call("masc_add_task", title=f"task {n}")
     status = await masc.call("masc_status")
-    assert (len(status["agents"]), len(status["tasks"])) == (20, 20)
-    assert status["more"] == {"agents": 3, "tasks": 3}
+    shown = len(status["agents"]), len(status["tasks"])
+    assert min(shown) >= 3 and max(shown) <= 20
+    assert (status["more"]["agents"], status["more"]["tasks"]) == (23 - shown[0], 23 - shown[1])
+    assert status["more"]["ask"] == ["masc_agents", "masc_tasks limit=200"]
     assert status["agents_total"] == 23
     assert status["tasks_by_status"]["todo"] == 23
+
+
+async def test_status_of_a_small_room_leaves_nothing_out(masc: MascApp) -> None:
+    for n in range(3):
+        await masc.call("masc_join", f"agent{n}")
+        await masc.call("masc_add_task", title="x" * 500)
+    status = await masc.call("masc_status")
+    assert status["more"] == {"agents": 0, "tasks": 0}
+    assert [len(task["title"]) for task in status["tasks"]] == [60] * 3 and status["tasks"][0]["title"].endswith("…")
 
 
 async def test_status_shows_running_work_first(masc: MascApp) -> None:

@@ -551,3 +551,17 @@ async def test_a_client_of_another_kind_of_elicitation_is_not_asked(app: MascApp
     assert not _shows_forms(declared(url={}))
     assert not _shows_forms(types.ClientCapabilities())
     assert not _shows_forms(None)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_the_form_comes_through_the_invoker_of_lean_mode(app: MascApp, mode: Any) -> None:
+    user = User("accept", {"decision": "approve"})
+    async with (
+        serving(app) as url,
+        asyncio.timeout(BOUND),
+        Client(url.replace("mode=full", "mode=lean"), mode=mode, elicitation_callback=user) as client,
+    ):
+        asked = {"name": "masc_interrupt", "arguments": ASK}
+        answer = facts(await client.call_tool("masc_call_write", asked))
+    assert answer["status"] == "completed"
+    assert len(user.asked) == 1

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from masc_core.identity import Client
-from masc_core.plugins import Registry
+from masc_core.modes import Modes
+from masc_core.plugins import Registry, load
 from masc_core.testing.app import MascApp, masc_app
 
 CLIENT = Client(transport="http", source="test")
@@ -127,3 +128,72 @@ async def test_a_stored_mode_outlives_a_restart(tmp_path: Path, registry: Regist
         await call(masc, "masc_switch_mode", mode="solo")
     async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
         assert (await call(masc, "masc_get_config"))["mode"] == "solo"
+
+
+@pytest.mark.parametrize(
+    ("mode", "tools"), [("minimal", 20), ("solo", 19), ("standard", 30), ("parallel", 45), ("full", 60), ("lean", 5)]
+)
+def test_each_mode_has_its_number_of_tools(mode: str, tools: int) -> None:
+    """Acceptance 1 of modes.md."""
+    modes = Modes(load(enabled=()))
+    assert len(modes.listing(modes.resolve(modes.check(mode, (), "url")).categories, True)) == tools
+
+
+async def test_a_budget_takes_what_fits_and_core_at_least(masc: MascApp) -> None:
+    """Acceptance 9 of modes.md."""
+    costs = {row["name"]: row["tokens"] for row in (await call(masc, "masc_get_config"))["categories"]}
+    await call(masc, "masc_init")
+    error = (await call(masc, "masc_switch_mode", mode="budget", max_tokens=costs["core"] - 1))["error"]
+    assert error["code"] == "budget_too_small"
+    assert error["details"] == {"max_tokens": costs["core"] - 1, "core_tokens": costs["core"]}
+    assert (await masc.kernel.active(CLIENT)).selection.mode == "standard"
+    exact = await call(masc, "masc_switch_mode", mode="budget", max_tokens=costs["core"])
+    assert (exact["enabled_categories"], exact["tool_tokens"]) == (["core"], costs["core"])
+    # In the order of value; what no longer fits is passed over for what does.
+    some = costs["core"] + costs["comm"] + costs["worktree"]
+    assert costs["health"] > costs["worktree"]
+    fitting = await call(masc, "masc_switch_mode", mode="budget", max_tokens=some)
+    assert fitting["enabled_categories"] == ["core", "comm", "worktree"]
+    assert (fitting["max_tokens"], fitting["order"]) == (some, "value")
+    assert fitting["tool_tokens"] <= some
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"mode": "budget"}, "max_tokens"),
+        ({"mode": "budget", "max_tokens": 199}, "max_tokens"),
+        ({"mode": "budget", "max_tokens": 100_001}, "max_tokens"),
+        ({"mode": "minimal", "max_tokens": 2000}, "max_tokens"),
+        ({"mode": "inherit", "max_tokens": 2000}, "max_tokens"),
+        ({"mode": "full", "order": "use"}, "order"),
+        ({"mode": "budget", "max_tokens": 2000, "order": "size"}, "order"),
+    ],
+)
+async def test_what_does_not_go_together_is_refused(masc: MascApp, arguments: dict[str, Any], field: str) -> None:
+    await call(masc, "masc_init")
+    error = (await call(masc, "masc_switch_mode", **arguments))["error"]
+    assert (error["code"], error["details"]["field"]) == ("invalid_argument", field)
+    assert (await masc.kernel.active(CLIENT)).selection.source == "default"
+
+
+async def test_an_endpoints_budget_depends_on_its_tokens_alone(masc: MascApp) -> None:
+    selection = masc.kernel.modes.check(None, (), "url", 2000)
+    assert selection == masc.kernel.modes.check("budget", (), "process", 2000).__class__(
+        "budget", selection.categories, "url", 2000, "value"
+    )
+    anybody = Client(transport="http", source="test", selection=selection)
+    named = Client(transport="http", source="test", selection=selection, agent="claude")
+    names = [[tool["name"] for tool in await masc.kernel.list_tools(client)] for client in (anybody, named)]
+    assert names[0] == names[1]
+    assert (await call(masc, "masc_get_config"))["mode"] == "standard"
+
+
+async def test_a_stored_budget_outlives_a_restart(tmp_path: Path, registry: Registry) -> None:
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
+        await call(masc, "masc_init")
+        before = await call(masc, "masc_switch_mode", mode="budget", max_tokens=1600)
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
+        after = await call(masc, "masc_get_config")
+    kept = ("mode", "max_tokens", "order", "enabled_categories", "mode_source")
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}

@@ -75,6 +75,9 @@ async def test_a_refusal_is_a_tool_result_with_its_code(app: MascApp, mode: Any)
     ("query", "header", "code", "details"),
     [
         ("?mode=bad", None, "invalid_argument", {"field": "mode", "reason": "enum"}),
+        ("?mode=budget", None, "invalid_argument", {"field": "max_tokens", "reason": "missing"}),
+        ("?mode=budget&max_tokens=many", None, "invalid_argument", {"field": "max_tokens", "reason": "type"}),
+        ("?mode=full&max_tokens=2000", None, "invalid_argument", {"field": "max_tokens", "reason": "conflict"}),
         ("?mode=Minimal", "claude", "invalid_argument", {"field": "mode", "reason": "enum"}),
         ("?categories=nosuch", None, "invalid_argument", {"field": "categories", "reason": "unknown"}),
         ("?agent=a%20b", None, "invalid_agent_name", {"field": "agent", "value": "a b", "reason": "characters"}),
@@ -156,3 +159,24 @@ async def test_a_switch_is_announced_to_sessions_whose_list_changes(app: MascApp
 
 def test_the_instructions_fit_their_two_kilobytes() -> None:
     assert len(INSTRUCTIONS.encode()) < 2048
+
+
+async def test_a_budget_too_small_for_core_is_refused_at_the_endpoint(app: MascApp) -> None:
+    async with serving(app) as url, httpx.AsyncClient() as http:
+        reply = await http.post(f"{url}?mode=budget&max_tokens=300", json={"jsonrpc": "2.0"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "budget_too_small")
+
+
+@eras
+async def test_lean_and_budget_are_chosen_by_the_url(app: MascApp, mode: Any) -> None:
+    async with serving(app) as url, Client(f"{url}?mode=budget&max_tokens=1600", mode=mode) as client:
+        config = (await client.call_tool("masc_get_config", {})).structured_content or {}
+        assert (config["mode"], config["max_tokens"], config["mode_source"]) == ("budget", 1600, "url")
+        assert len((await client.list_tools()).tools) == config["enabled_tool_count"]
+    async with serving(app) as url, Client(f"{url}?mode=lean&agent=claude", mode=mode) as client:
+        assert len((await client.list_tools()).tools) == 5
+        task = {"name": "masc_add_task", "arguments": {"title": "Fix login"}}
+        added = (await client.call_tool("masc_call_write", task)).structured_content or {}
+        assert added["task"]["created_by"] == "claude"
+        wrong = await client.call_tool("masc_call_write", {"name": "masc_clam"})
+        assert wrong.is_error and (wrong.structured_content or {})["error"]["code"] == "tool_not_found"
