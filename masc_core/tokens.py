@@ -74,13 +74,16 @@ def digest(contract: Contract) -> str:
 
 
 def tokenizer() -> Callable[[str], int]:
-    """Counts the tokens of a text. Raises :class:`StartError` where the tokenizer is not installed."""
+    """Counts the tokens of a text; what looks like a control token counts as text.
+
+    Raises :class:`StartError` where the tokenizer is not installed.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # how it opens its own tables
         try:
-            from bpe_openai import get_encoding  # type: ignore[import-untyped]
+            from bpe_openai import get_encoding
         except ImportError:
-            raise StartError(message="counting tokens needs bpe-openai: pip install 'bpe-openai>=0.1.4'") from None
+            raise StartError(message="counting tokens needs bpe-openai: pip install 'masc[bench]'") from None
         encode = get_encoding(TOKENIZER).encode_ordinary
     return lambda text: len(encode(text))
 

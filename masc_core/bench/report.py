@@ -16,7 +16,8 @@ from rich.text import Text
 from masc_core.bench import stats
 from masc_core.bench.engine import Lane
 from masc_core.bench.run import Measured
-from masc_core.bench.tokens import COUNTED, ENCODING
+from masc_core.bench.tokens import COUNTED
+from masc_core.tokens import TOKENIZER
 
 __all__ = ["Bar", "as_dict", "show", "show_costs", "tokens_as_dict"]
 
@@ -176,7 +177,7 @@ def _histogram(operation: Row, clients: int) -> Table:
 
 def tokens_as_dict(costs: Sequence[Row]) -> Row:
     """The report of tool lists' costs."""
-    return {"tokenizer": ENCODING, "counted": COUNTED, "servers": list(costs)}
+    return {"tokenizer": TOKENIZER, "counted": COUNTED, "servers": list(costs)}
 
 
 def show_costs(out: Console, report: Row) -> None:

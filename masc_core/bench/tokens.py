@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,30 +13,13 @@ from mcp_types import Tool
 from masc_core.bench.calls import all_tools
 from masc_core.bench.servers import BenchFailed, Target, label
 from masc_core.bench.stats import summary
-from masc_core.errors import StartError
 
-__all__ = ["COUNTED", "ENCODING", "Counter", "list_cost"]
+__all__ = ["COUNTED", "list_cost"]
 
-ENCODING = "o200k_base"
 COUNTED = "name, description and input schema of each tool as compact JSON"
 
 
-class Counter:
-    """Counts tokens of :data:`ENCODING`. Raises :class:`StartError` where the tokenizer is not installed."""
-
-    def __init__(self) -> None:
-        try:
-            import bpe_openai
-        except ImportError as missing:
-            raise StartError(message="counting tokens needs bpe-openai: pip install 'masc[bench]'") from missing
-        self._encoding = bpe_openai.get_encoding(ENCODING)
-
-    def __call__(self, text: str) -> int:
-        """The number of tokens; text that looks like a control token counts as text."""
-        return len(self._encoding.encode_ordinary(text))
-
-
-async def list_cost(client: Client, target: Target, count: Counter, lists: int = 10) -> dict[str, Any]:
+async def list_cost(client: Client, target: Target, count: Callable[[str], int], lists: int = 10) -> dict[str, Any]:
     """Tokens and bytes of each tool and of all, and what listing takes.
 
     ``bytes`` are those of what is counted, ``listed_bytes`` those of whole entries, with titles, annotations and output
@@ -62,7 +46,7 @@ async def list_cost(client: Client, target: Target, count: Counter, lists: int =
     }
 
 
-def _row(tool: Tool, count: Counter) -> dict[str, Any]:
+def _row(tool: Tool, count: Callable[[str], int]) -> dict[str, Any]:
     entry = tool.model_dump(mode="json", by_alias=True, exclude_unset=True)
     counted = orjson.dumps({key: entry[key] for key in ("name", "description", "inputSchema") if key in entry})
     listed = len(orjson.dumps(entry))

@@ -247,9 +247,10 @@ def _count(wanted: Wanted) -> None:
 
 async def _counted(wanted: Wanted) -> list[dict[str, Any]]:
     from masc_core.bench.servers import connect
-    from masc_core.bench.tokens import Counter, list_cost
+    from masc_core.bench.tokens import list_cost
+    from masc_core.tokens import tokenizer
 
-    count = Counter()
+    count = tokenizer()
     async with contextlib.AsyncExitStack() as stack:
         costs = []
         for target in await _targets(stack, wanted):
