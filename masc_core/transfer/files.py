@@ -76,7 +76,7 @@ def read_file(path: Path, records: Iterable[Collection[Any] | Log[Any]]) -> Snap
         raise ExportFileUnusable(file=str(path), reason=f"cannot be read ({reason})") from error
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
+def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     number = 0
     while line := file.readline(LONGEST_LINE):
         number += 1

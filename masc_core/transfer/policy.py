@@ -7,12 +7,11 @@ from typing import Any
 
 import orjson
 
-from masc_core.frozen import evolve
 from masc_core.records import COUNTERS
 from masc_core.store.collections import Collection, Log
 from masc_core.store.driver import Document, Key
 from masc_core.store.sealing import CLEAR, STATE_KEY, Encryption, state_of
-from masc_core.store.snapshot import Snapshot, StoredDocument, StoredEntry
+from masc_core.store.snapshot import Snapshot, StoredDocument
 from masc_core.transfer.errors import RestoreRefused
 
 __all__ = ["Open", "put_back", "sealed_with"]
@@ -67,14 +66,13 @@ def _check_same_room(present: Snapshot, backup: Snapshot, kept: Iterable[str]) -
     """The present logs that nothing shortens go on where the backup's end."""
     for log in kept:
         here = {e.seq: e.body for e in present.entries if e.log == log}
-        there: list[StoredEntry] = [e for e in backup.entries if e.log == log]
-        if there and (last := there[-1]).seq >= min(here, default=0) and here.get(last.seq) == last.body:
+        there = [e for e in backup.entries if e.log == log]
+        if there and here.get(there[-1].seq) == there[-1].body:
             return
-        if there and here and there[-1].seq < min(here):
-            return  # pruned since
     raise RestoreRefused(
         reason="foreign",
-        explanation="it is no backup of this room, or one of a later state; restore it into an empty cluster or directory",
+        explanation="it is no backup of this room, or from before its audit log was pruned; "
+        "restore it into an empty cluster or directory",
     )
 
 
@@ -112,9 +110,6 @@ def _counter(old: StoredDocument | None, new: StoredDocument | None, opened: Ope
         counted: Mapping[str, Any] = orjson.loads(opened(document.key, document.body)) if document.body else {}
         return int(counted.get("last", 0))
 
-    further = old if last(old) >= last(new) else new
-    return evolve_version(further, max(old.version, new.version) + (further is new))
-
-
-def evolve_version(document: StoredDocument, version: int) -> StoredDocument:
-    return document._replace(version=version)
+    if last(old) >= last(new):
+        return old
+    return new._replace(version=max(old.version, new.version) + 1)
