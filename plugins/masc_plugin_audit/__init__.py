@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from masc_core import Collection, Context, Log, MascError, hookimpl
@@ -36,3 +36,11 @@ async def masc_in_commit(ctx: Context) -> None:
 async def masc_call_failed(ctx: Context, error: MascError) -> None:
     """Refused and failed calls are recorded too."""
     await note_failure(ctx, error)
+
+
+@hookimpl
+async def masc_doctor(ctx: Context, fix: bool) -> Mapping[str, Any]:
+    """Whether the log holds."""
+    from masc_plugin_audit.doctor import examine
+
+    return await examine(ctx)
