@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from masc_core.context import Context
@@ -25,7 +26,7 @@ __all__ = ["examine"]
 class Examined:
     """What categories and guards said."""
 
-    parts: list[dict[str, Any]]
+    parts: list[Mapping[str, Any]]
 
 
 @tool(effect=READ, role=READER, caller=CallerUse.NONE, start_room=True, transactional=False)
