@@ -14,7 +14,7 @@ __all__ = ["import_file", "restore"]
 
 
 @click.command("import", cls=MascCommand)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, resolve_path=True, path_type=Path))
 @common
 def import_file(file: Path, project: str | None, as_json: bool) -> None:
     """Make the project's room what FILE has, an export or a backup, on whichever store is set.
@@ -30,7 +30,7 @@ def import_file(file: Path, project: str | None, as_json: bool) -> None:
 
 
 @click.command(cls=MascCommand)
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, resolve_path=True, path_type=Path))
 @click.option("--replace", is_flag=True, help="Put it in the place of what the room has now.")
 @common
 def restore(file: Path, replace: bool, project: str | None, as_json: bool) -> None:
