@@ -120,6 +120,29 @@ class SnapshotContract(ContractBase):
         assert (await driver.heads(["log"]))[0].last == 21
         assert len([d for d in (await other.dump()).documents if d.key.collection == "things"]) == 5
 
+    async def test_a_snapshot_is_of_one_moment(self, open_driver: OpenDriver, driver: Driver) -> None:
+        other = await open_driver()
+        stop = asyncio.Event()
+
+        async def write() -> None:
+            while not stop.is_set():
+                await other.commit([], [put("a"), Append("log", b""), put("z", collection="zoo")])
+                await asyncio.sleep(0)
+
+        writing = asyncio.create_task(write())
+        try:
+            seen: set[int] = set()
+            while len(seen) < 5:
+                found = await within(driver.dump())
+                versions = {d.key.id: d.version for d in found.documents}
+                numbers = {versions.get("a", 0), versions.get("z", 0), found.lasts.get("log", 0)}
+                assert numbers | {len(found.entries)} == numbers == {max(numbers)}
+                seen |= numbers
+                await asyncio.sleep(0)
+        finally:
+            stop.set()
+            await writing
+
     async def test_an_exchange_wakes_who_waits_for_a_log(self, open_driver: OpenDriver, driver: Driver) -> None:
         other = await open_driver()
         await driver.commit([], [Append("log", b"1"), Append("log", b"2")])

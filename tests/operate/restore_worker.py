@@ -22,7 +22,7 @@ def die(*_: Any) -> Any:
 
 
 def decided() -> None:
-    operations.put_back = die
+    operations.put_back = die  # type: ignore[assignment,attr-defined]
 
 
 def half_written() -> None:
@@ -34,7 +34,7 @@ def half_written() -> None:
         if next(calls) == 3:
             die()
 
-    _sqlite_rows._write_document = document
+    _sqlite_rows._write_document = document  # type: ignore[assignment]
     contents, parts = _postgres_rows._contents, _redis_rows._parts
     _postgres_rows._contents = lambda *given: some(contents(*given), 3)
     _redis_rows._parts = lambda *given: some(parts(*given), 3)
@@ -61,13 +61,13 @@ def all_but_the_end() -> None:
         fill(*given)
         die()
 
-    _sqlite_rows.fill = filled
+    _sqlite_rows.fill = filled  # type: ignore[assignment]
 
     def last(*given: Any) -> Iterator[Any]:
         yield from contents(*given)
         die()
 
-    _postgres_rows._contents = last
+    _postgres_rows._contents = last  # type: ignore[assignment]
 
 
 def done() -> None:
