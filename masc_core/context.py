@@ -35,7 +35,7 @@ from masc_core.records import (
     Room,
     Task,
 )
-from masc_core.rooms import OpenRoom, clear, export_lines, write_private
+from masc_core.rooms import OpenRoom, clear, write_private
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.transaction import Transaction
@@ -306,13 +306,15 @@ class Context:
     async def reset_room(self) -> tuple[dict[str, int], str]:
         """Export the whole room to ``.masc/trash/<time>/room.jsonl``, then remove what does not survive a reset.
 
-        Both see the same state. Returns the removed counts by kind and the file. If the export cannot be written, raises
-        :class:`masc_core.errors.StorageUnavailable` and removes nothing.
+        The file is one for ``masc import``. Returns the removed counts by kind and the file. If the export cannot be
+        written, raises :class:`masc_core.errors.StorageUnavailable` and removes nothing.
         """
+        from masc_core.transfer.lines import encode
+
         declared = self._registry.records
         stamp = self.now.replace("-", "").replace(":", "")[:15] + "Z"
         path = self._open.directory / "trash" / stamp / "room.jsonl"
         removed = await clear(self.tx, declared)
-        await asyncio.to_thread(write_private, path, await export_lines(self.tx.driver, declared))
+        await asyncio.to_thread(write_private, path, encode(await self.tx.driver.dump()))
         self.event("room_reset", removed=removed)
         return removed, str(path)

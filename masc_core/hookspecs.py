@@ -254,3 +254,12 @@ class MascHooks:
         Awaited every 2 s in **every** serving process, with a context that opens its own units of work; whoever commits
         first has done it. New in 0.1.
         """
+
+    @hookspec
+    def masc_doctor(self, ctx: Context, fix: bool) -> Answer:  # type: ignore[empty-body]
+        """Look for what is wrong with the records: ``{"facts": {…}, "findings": [{"code", "severity" (error, warning), "what",
+        "mend", "fixed"}, …]}``, as ``masc_core.doctor.findings.answer`` makes it. With ``fix`` mend what can be mended
+        without a loss.
+
+        Awaited by masc doctor, with a context that opens its own units of work. New in 0.1.
+        """

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 from attrs import define, field
 
 from masc_core.clock import Clock, timestamp
@@ -20,9 +18,7 @@ from masc_core.records import EVENTS, ROOM_ID, ROOMS, Event, Room
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.driver import Driver, Key, Scan
-from masc_core.store.envelope import as_json, is_sealed
 from masc_core.store.opening import open_driver, store_exists
-from masc_core.store.sealed import raw
 from masc_core.store.transaction import Transaction, transact
 
 __all__ = ["Base", "OpenRoom", "Rooms", "find_base", "resolve_base"]
@@ -252,32 +248,6 @@ class Rooms:
         return list(self._open.values())
 
 
-async def export_lines(driver: Driver, records: Sequence[Collection[object] | Log[object]]) -> list[bytes]:
-    """A full export: one header line, then one line a record; what is sealed stays sealed, in the envelope's JSON form."""
-    driver = raw(driver)
-    lines = [orjson.dumps({"masc_export": 1, "room": ROOM_ID})]
-    for declared in records:
-        if isinstance(declared, Collection):
-            documents = await driver.scan(Scan(declared.name, limit=10_000_000))
-            lines += [
-                orjson.dumps({"collection": d.key.collection, "key": d.key.id, "version": d.version, **_body(d.body)})
-                for d in documents
-            ]
-        else:
-            entries = await driver.read_log(declared.name, 0, 10_000_000)
-            lines += [orjson.dumps({"log": declared.name, "seq": e.seq, **_body(e.body)}) for e in entries]
-    return lines
-
-
-def _body(body: bytes) -> dict[str, object]:
-    if is_sealed(body):
-        return {"record": as_json(body)}
-    try:
-        return {"record": orjson.loads(body)}
-    except orjson.JSONDecodeError:
-        return {"body": base64.b64encode(body).decode()}
-
-
 async def clear(tx: Transaction, records: Sequence[Collection[object] | Log[object]]) -> dict[str, int]:
     """Buffer the removal of every record that does not survive a reset; counts by collection."""
     removed: dict[str, int] = {}
@@ -299,7 +269,7 @@ async def clear(tx: Transaction, records: Sequence[Collection[object] | Log[obje
     return removed
 
 
-def write_private(path: Path, lines: Sequence[bytes]) -> None:
+def write_private(path: Path, lines: Iterable[bytes]) -> None:
     """Write lines to a new file readable by its owner alone, on disk when this returns.
 
     Raises :class:`StorageUnavailable` when that fails, leaving no half file.
@@ -307,7 +277,7 @@ def write_private(path: Path, lines: Sequence[bytes]) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.writelines(line + b"\n" for line in lines)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -16,6 +16,7 @@ from masc_core.testing.app import MascApp, masc_app
 # In modules of their own names: two conftest.py would be one module to the type checker.
 pytest_plugins = (
     "cli_fixtures",
+    "operate_fixtures",
     "postgres_fixtures",
     "postgres_own",
     "redis_fixtures",

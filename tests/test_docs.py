@@ -31,6 +31,10 @@ NOT_RUN = {
     ),
     ("docs/quickstart.md", "python3 -m venv .venv"),
     (
+        "docs/deploy/index.md",
+        'export MASC_CLUSTER_NAME=acme MASC_PUBLIC_HOST=masc.example.org POSTGRES_PASSWORD="$(openssl rand -hex 24)"',
+    ),
+    (
         "docs/storage.md",
         "export MASC_STORAGE_TYPE=postgres MASC_POSTGRES_URL=postgresql://masc@db.example/masc MASC_CLUSTER_NAME=acme",
     ),

@@ -49,6 +49,8 @@ class Wanted:
     agent: str | None
     allow_rooms: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
     as_json: bool
 
 
@@ -74,6 +76,14 @@ class Wanted:
     "--trusted-proxy", "trusted_proxies", metavar="CIDR", multiple=True,
     help="Believe the X-Forwarded-For of proxies at these addresses.",
 )  # fmt: skip
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path), envvar="MASC_TLS_CERT", show_envvar=True,
+    help="Serve HTTPS with this certificate chain (PEM).",
+)  # fmt: skip
+@click.option(
+    "--tls-key", type=click.Path(path_type=Path), envvar="MASC_TLS_KEY", show_envvar=True,
+    help="Its key, unless it is in the same file.",
+)  # fmt: skip
 @common
 @click.pass_context
 def serve(ctx: click.Context, /, stdio: bool, http: bool, agent: str | None, **options: Any) -> None:
@@ -95,6 +105,8 @@ def serve(ctx: click.Context, /, stdio: bool, http: bool, agent: str | None, **o
         if ctx.get_parameter_source("agent") is ParameterSource.COMMANDLINE:
             raise click.UsageError("--agent goes with --stdio; over HTTP a client says it in its URL: /mcp?agent=NAME")
         agent = None
+    if options["tls_key"] and not options["tls_cert"]:
+        raise click.UsageError("--tls-key goes with --tls-cert")
     wanted = Wanted(stdio=stdio, agent=checked_agent(agent), **options)
     _run(_serve(wanted))
 
@@ -156,12 +168,14 @@ async def _stdio(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
 
 async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
     from masc_core.cli._announce import Announcement
+    from masc_core.wire._tls import server_context
     from masc_core.wire.http import HttpOptions, build_app, serve_http
 
     options = HttpOptions(
         host=wanted.host,
         port=wanted.port,
         allowed_hosts=wanted.allowed_hosts,
+        tls=server_context(wanted.tls_cert, wanted.tls_key) if wanted.tls_cert else None,
         max_body=kernel.start_room.settings.server.max_body_bytes,
     )
     announcement = Announcement(kernel.start_room.directory, wanted.as_json)

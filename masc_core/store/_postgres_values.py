@@ -12,7 +12,7 @@ from psycopg.pq import Format
 
 from masc_core.store.driver import IndexEntry
 
-__all__ = ["BEYOND", "Blobs", "Floats", "Numbers", "groups", "register", "term", "terms", "value_of"]
+__all__ = ["BEYOND", "Blobs", "Floats", "Numbers", "groups", "pair_of", "register", "term", "terms", "value_of"]
 
 _MARK = b"\xff"
 """Between the name and the value of a term: a byte that no UTF-8 text contains."""
@@ -108,6 +108,12 @@ def term(name: str, value: str) -> bytes:
 def value_of(term: bytes) -> str:
     """The value in a term."""
     return term.partition(_MARK)[2].decode()
+
+
+def pair_of(term: bytes) -> tuple[str, str]:
+    """The name and the value in a term."""
+    name, _, value = term.partition(_MARK)
+    return name.decode(), value.decode()
 
 
 def terms(index: Iterable[IndexEntry]) -> list[bytes]:

@@ -16,11 +16,25 @@ So every key a script touches is known before it runs, also those of index entri
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from urllib.parse import quote
 
 from masc_core.store.driver import IndexEntry, Scan
 
-__all__ = ["DIGITS", "MOST", "RoomKeys", "key_range", "log_prefixes", "members", "seq_of", "tallies", "value_of"]
+__all__ = [
+    "DIGITS",
+    "MOST",
+    "RoomKeys",
+    "key_range",
+    "log_prefixes",
+    "members",
+    "pair_of",
+    "seq_digits",
+    "seq_of",
+    "tallies",
+    "tally_pair",
+    "value_of",
+]
 
 DIGITS = 16
 MOST = 2**53 - 1
@@ -33,7 +47,10 @@ class RoomKeys:
     """The keys of one room. Cluster and room are escaped, so that no two rooms share a key whatever their names are."""
 
     def __init__(self, cluster: str, room: str) -> None:
-        self.prefix = f"masc:{{{quote(cluster, safe='')}:{quote(room, safe='')}}}:".encode()
+        self._begin(f"masc:{{{quote(cluster, safe='')}:{quote(room, safe='')}}}:".encode())
+
+    def _begin(self, prefix: bytes) -> None:
+        self.prefix = prefix
         self.meta, self.heads, self.leases = (self.prefix + name for name in (b"meta", b"heads", b"leases"))
         self.hints = self.prefix + b"hints"
 
@@ -44,6 +61,12 @@ class RoomKeys:
     def all_of(self, name: str) -> list[bytes]:
         """All six, in the order in which the commit script expects them."""
         return [self.of(kind, name) for kind in _KINDS]
+
+    def beside(self, token: str) -> RoomKeys:
+        """Keys in the same slot that are none of the room's."""
+        keys = copy(self)
+        keys._begin(self.prefix + f"incoming:{token}:".encode())
+        return keys
 
     def slot(self, client: str, lane: int) -> bytes:
         """Where the outcome of a connection's last commit is kept."""
@@ -79,6 +102,23 @@ def group_range(index: str) -> tuple[bytes, bytes, int]:
 def value_of(member: bytes) -> str:
     """The index value in a member of kind ``i`` or ``l``."""
     return _plain(member.split(b"\0", 2)[1]).decode()
+
+
+def pair_of(member: bytes) -> tuple[str, str]:
+    """The index and the value in a member of kind ``i`` or ``l``."""
+    name, value, _ = member[1:].split(b"\0", 2)
+    return _plain(name).decode(), _plain(value).decode()
+
+
+def tally_pair(field: bytes) -> tuple[str, str]:
+    """The index and the group of a tally field."""
+    name, _, group = field.partition(b"\0")
+    return _plain(name).decode(), group.decode()
+
+
+def seq_digits(seq: int) -> bytes:
+    """A sequence number as members of kind ``l`` end with it."""
+    return _digits(seq)
 
 
 def seq_of(member: bytes) -> int:

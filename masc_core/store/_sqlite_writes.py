@@ -30,7 +30,7 @@ from masc_core.store.driver import (
     Write,
 )
 
-__all__ = ["Change"]
+__all__ = ["Change", "decode", "encode"]
 
 _MOST = 2**63 - 1
 _FOUND = "id, version, indexed"
@@ -143,7 +143,7 @@ class Change:
     def _put(self, write: Put) -> None:
         key = Key(*write.key)
         row = self._found[key]
-        indexed = _encode(write.index)
+        indexed = encode(write.index)
         if row is not None:
             self._db.execute(_UPDATE, (indexed, write.body, row[0]))
             self._found[key] = (row[0], row[1] + 1, indexed)
@@ -167,7 +167,7 @@ class Change:
     def _index_document(self, key: Key, id: int, before: str, after: str) -> None:
         if before == after:
             return
-        old, new = _decode(before), _decode(after)
+        old, new = decode(before), decode(after)
         gone, come = _values(old) - _values(new), _values(new) - _values(old)
         moved = dict(gone) if len(gone) == len(come) else {}
         for name, value in come:
@@ -192,7 +192,7 @@ class Change:
         self.lasts[log] = seq = self.lasts[log] + 1
         self._last_entry += 1
         body = entry_body(write, seq, self._body(log, seq - 1)) if callable(write.body) else write.body
-        self._entries.append((self._last_entry, self._room, log, seq, _encode(write.index), body))
+        self._entries.append((self._last_entry, self._room, log, seq, encode(write.index), body))
         for name, value in _values(write.index):
             self._entry_index.append((self._room, log, name, value, seq, self._last_entry))
         self._tally(log, (), write.index)
@@ -217,7 +217,7 @@ class Change:
         for seq in write.seqs:
             row = self._db.execute(_REMOVE, (self._room, write.log, seq)).fetchall() if 0 < seq <= _MOST else None
             if row and row[0][0]:
-                old = _decode(row[0][0])
+                old = decode(row[0][0])
                 for name, value in _values(old):
                     self._db.execute(_UNINDEX_ENTRY, (self._room, write.log, name, value, seq))
                 self._tally(write.log, old, ())
@@ -256,11 +256,13 @@ class Change:
             self._db.execute(_SET_FENCE, (outcome.fence, self._room))
 
 
-def _encode(index: Sequence[IndexEntry]) -> str:
+def encode(index: Sequence[IndexEntry]) -> str:
+    """Index entries as a record's row has them."""
     return orjson.dumps([[*entry] for entry in index]).decode() if index else ""
 
 
-def _decode(indexed: str) -> list[IndexEntry]:
+def decode(indexed: str) -> list[IndexEntry]:
+    """Index entries from a record's row."""
     return [IndexEntry(*entry) for entry in orjson.loads(indexed)] if indexed else []
 
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from attrs import field
 
 from masc_core.clock import Clock
 from masc_core.frozen import frozen
+
+if TYPE_CHECKING:
+    from masc_core.store.snapshot import Exchange, Snapshot
 
 __all__ = [
     "MAX_BODY",
@@ -353,6 +356,18 @@ class Driver(Protocol):
     async def scrub(self) -> None:
         """Overwrite or give back the places where bodies stood that were deleted or replaced, as far as this database
         keeps files of its own. Raises :class:`masc_core.errors.StorageBusy` when others did not let it; try again."""
+        ...
+
+    async def dump(self) -> Snapshot:
+        """Everything the room has, from one consistent state, beside commits that go on."""
+        ...
+
+    async def exchange(self, change: Exchange) -> None:
+        """Let the room have what ``change`` makes of what it has, as one atomic and durable change; waiters look again.
+
+        It goes into the room exactly as it is: see to it that versions, numbers and fences do not go back. What ``change``
+        raises is raised, and nothing changed. It may run again when others commit meanwhile.
+        """
         ...
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:

@@ -18,7 +18,7 @@ from masc_core.store.driver import SEALED, Key
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["VERSION", "Keyring", "as_json", "is_sealed", "key_id"]
+__all__ = ["VERSION", "Keyring", "as_json", "from_json", "is_sealed", "key_id"]
 
 VERSION = 1
 """Of the envelope."""
@@ -49,6 +49,17 @@ def as_json(body: bytes) -> dict[str, Any]:
         "nonce": base64.b64encode(nonce).decode(),
         "ct": base64.b64encode(text).decode(),
     }
+
+
+def from_json(shown: Mapping[str, Any]) -> bytes:
+    """The sealed body that :func:`as_json` shows so. Raises ``ValueError``, ``TypeError`` or ``KeyError`` for what is none."""
+    if set(shown) != {"_sealed", "kid", "nonce", "ct"} or type(shown["_sealed"]) is not int:
+        raise ValueError("this is no sealed record")
+    id, nonce = bytes.fromhex(shown["kid"]), base64.b64decode(shown["nonce"], validate=True)
+    text = base64.b64decode(shown["ct"], validate=True)
+    if (len(id), len(nonce)) != (_NONCE - _HEAD, _TEXT - _NONCE) or len(text) < 16 or not 0 < shown["_sealed"] < 256:
+        raise ValueError("this is no sealed record")
+    return b"".join((SEALED, bytes((shown["_sealed"],)), id, nonce, text))
 
 
 class Keyring:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
-from attrs import Factory, define
+from attrs import Factory, define, fields
 
 from masc_core.clock import Clock
 from masc_core.errors import StorageUnavailable
@@ -43,6 +43,7 @@ from masc_core.store.driver import (
     Version,
     Write,
 )
+from masc_core.store.snapshot import Exchange, Snapshot, StoredDocument, StoredEntry, indexed
 
 __all__ = ["MemoryDatabase", "MemoryDriver"]
 
@@ -175,6 +176,15 @@ class MemoryDriver:
 
     async def scrub(self) -> None:
         """Nothing to do: what is replaced is gone."""
+
+    async def dump(self) -> Snapshot:
+        return _snapshot(self._room, self.clock.now())
+
+    async def exchange(self, change: Exchange) -> None:
+        room = self._room
+        _fill(room, change(_snapshot(room, self.clock.now())))
+        for waiters in room.watchers:
+            waiters.wake({name: log.last for name, log in room.logs.items()})
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)
@@ -339,6 +349,39 @@ def _tally(room: _Room, name: str, record: _Record, step: int) -> None:
 
 def _discard(order: list[tuple[str, _Id]], item: tuple[str, _Id]) -> None:
     del order[bisect_left(order, item)]
+
+
+def _snapshot(room: _Room, now: float) -> Snapshot:
+    kept = [StoredDocument(key, r.version, r.body, indexed(r.values, r.groups)) for key, r in room.documents.items()]
+    return Snapshot(
+        room.fence,
+        tuple(lease for name in sorted(room.leases) if (lease := _live(room, name, now)) is not None),
+        sorted(kept + [StoredDocument(key, version, None) for key, version in room.tombstones.items()]),
+        {name: log.last for name, log in sorted(room.logs.items()) if log.last},
+        [
+            StoredEntry(name, seq, record.body, indexed(record.values, record.groups))
+            for name, log in sorted(room.logs.items())
+            for seq, record in log.entries.items()
+        ],
+    )
+
+
+def _fill(room: _Room, snapshot: Snapshot) -> None:
+    new = _Room(fence=snapshot.fence, leases={lease.name: lease for lease in snapshot.leases})
+    for key, version, body, index in snapshot.documents:
+        if body is None:
+            new.tombstones[key] = version
+        else:
+            new.tombstones[key] = version - 1
+            _put(new, Put(key, body, index))
+    for log, seq, body, index in snapshot.entries:
+        new.logs[log].last = seq - 1
+        _append(new, Append(log, body, index))
+    for log, last in snapshot.lasts.items():
+        new.logs[log].last = last
+    for part in fields(_Room):
+        if part.name != "watchers":
+            setattr(room, part.name, getattr(new, part.name))
 
 
 def _page(order: list[tuple[str, _Id]], scan: Scan, after: tuple[str, _Id] | None) -> list[tuple[str, _Id]]:

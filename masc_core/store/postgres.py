@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import psycopg
 
@@ -44,6 +44,9 @@ from masc_core.store.driver import (
     Scan,
     Write,
 )
+
+if TYPE_CHECKING:
+    from masc_core.store.snapshot import Exchange, Snapshot
 
 __all__ = ["PostgresDriver", "upgrade_database"]
 
@@ -158,6 +161,18 @@ class PostgresDriver:
         if not self._open:
             raise StorageUnavailable(backend=self.name, cause="the driver is not open")
         await scrub(self._pool, self._patience)
+
+    async def dump(self) -> Snapshot:
+        from masc_core.store._postgres_rows import dump_all
+
+        async with self._pool.beside() as db:
+            return await dump_all(db, self._room, self._own_now)
+
+    async def exchange(self, change: Exchange) -> None:
+        from masc_core.store._postgres_rows import exchange_all
+
+        async with self._pool.beside() as db:
+            await exchange_all(db, self._room, change, self._own_now, self._milliseconds, self._durable)
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)
@@ -312,6 +327,11 @@ class PostgresDriver:
     @property
     def _milliseconds(self) -> int:
         return max(1, int(self._patience * 1000))
+
+    @property
+    def _own_now(self) -> float | None:
+        """The time of a clock that was given."""
+        return self.clock.now() if self._server_clock is None else None
 
     def _observe(self, server: float, before: float, after: float) -> None:
         if self._server_clock is not None:

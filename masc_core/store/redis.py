@@ -16,7 +16,7 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
@@ -41,6 +41,9 @@ from masc_core.store._redis_start import SCHEMA, check_schema, check_server
 from masc_core.store._redis_watch import Listener
 from masc_core.store._sqlite_access import to_the_end
 from masc_core.store.driver import Check, Committed, Contents, Document, Head, Key, Lease, LogEntry, Scan, Write
+
+if TYPE_CHECKING:
+    from masc_core.store.snapshot import Exchange, Snapshot
 
 __all__ = ["RedisDriver"]
 
@@ -147,6 +150,21 @@ class RedisDriver:
     async def scrub(self) -> None:
         """Nothing to do: what is replaced is gone from the data, and this driver keeps no files. Those of the server have it
         until the server writes them anew."""
+
+    async def dump(self) -> Snapshot:
+        from masc_core.store._redis_rows import dump_all
+
+        return await self._lanes.read(lambda lane: dump_all(lane, self._keys, self.clock.now()))
+
+    async def exchange(self, change: Exchange) -> None:
+        from masc_core.store._redis_rows import exchange_all
+
+        async with self._lanes.take() as lane:
+            try:
+                done = await exchange_all(lane, self._keys, change, self._identity, self.clock.now())
+            except (RedisError, *LOST) as error:
+                raise unavailable(error) from error
+        self._listener.wake(done.lasts)
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
 from attrs import field, frozen
@@ -49,6 +49,9 @@ from masc_core.store.driver import (
 )
 from masc_core.store.envelope import Keyring
 from masc_core.store.sealing import CLEAR, STATE_KEY, USAGE, Encryption, state_of
+
+if TYPE_CHECKING:
+    from masc_core.store.snapshot import Exchange, Snapshot
 
 __all__ = ["MOST_SEALS", "Known", "SealedDriver", "Unlock", "raw"]
 
@@ -234,6 +237,15 @@ class SealedDriver:
 
     async def scrub(self) -> None:
         await self.inner.scrub()
+
+    async def dump(self) -> Snapshot:
+        """As of any driver; bodies are as they are stored, those of encryption itself are there."""
+        return await self.inner.dump()
+
+    async def exchange(self, change: Exchange) -> None:
+        """As of any driver; bodies go in as they are."""
+        await self.inner.exchange(change)
+        self._seen_at = 0.0
 
     async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
         return await self.inner.watch(after)

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from masc_core.clock import Clock
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
@@ -47,6 +47,9 @@ from masc_core.store.driver import (
     Scan,
     Write,
 )
+
+if TYPE_CHECKING:
+    from masc_core.store.snapshot import Exchange, Snapshot
 
 __all__ = ["SqliteDriver"]
 
@@ -157,13 +160,31 @@ class SqliteDriver:
     async def contents(self) -> Contents:
         self._writing()
         # The one query that takes longer the more there is.
-        return await in_thread(self._pool, self._count_all)
+        return await in_thread(self._pool, lambda: self._beside(self._count_all))
 
     async def scrub(self) -> None:
         async with self._turn:
             self._writing()
             self._check_in_place()
             await self._keeper.scrub(self._patience)
+
+    async def dump(self) -> Snapshot:
+        self._writing()
+        return await in_thread(self._pool, lambda: self._beside(self._read_all))
+
+    async def exchange(self, change: Exchange) -> None:
+        backoff = Backoff(self._patience)
+        async with self._turn:
+            while True:
+                self._writing()
+                self._check_in_place()
+                try:
+                    lasts = await in_thread(self._pool, lambda: self._beside(lambda db: self._refill(db, change)))
+                except StorageBusy:
+                    await backoff.wait()
+                else:
+                    self._poller.wake(lasts)
+                    return
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)
@@ -249,13 +270,32 @@ class SqliteDriver:
                 self._poller.wake(change.lasts)
                 self._keeper.committed(size)
 
-    def _count_all(self) -> Contents:
+    def _beside(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Long work in a thread, on a connection of its own, whose close ends what was not committed."""
         try:
             with closing(connect(self.path, durability=self._durability)) as db:
-                db.execute("BEGIN")
-                return reads.read_contents(db, self._room)
+                return work(db)
         except sqlite3.Error as error:
             raise (StorageBusy() if is_busy(error) else unavailable(error)) from error
+
+    def _count_all(self, db: sqlite3.Connection) -> Contents:
+        db.execute("BEGIN")
+        return reads.read_contents(db, self._room)
+
+    def _read_all(self, db: sqlite3.Connection) -> Snapshot:
+        from masc_core.store._sqlite_rows import read_all
+
+        db.execute("BEGIN")
+        return read_all(db, self._room, self.clock.now())
+
+    def _refill(self, db: sqlite3.Connection, change: Exchange) -> Mapping[str, int]:
+        from masc_core.store._sqlite_rows import fill, read_all
+
+        db.execute("BEGIN IMMEDIATE")
+        snapshot = change(read_all(db, self._room, self.clock.now()))
+        fill(db, self._room, snapshot)
+        db.execute("COMMIT")
+        return snapshot.lasts
 
     def _open_writer(self) -> None:
         db = connect(self.path, durability=self._durability)

@@ -18,10 +18,11 @@ from masc_core.testing._contract_commit import CommitContract
 from masc_core.testing._contract_lease import LeaseContract
 from masc_core.testing._contract_log import LogContract
 from masc_core.testing._contract_scan import ScanContract
+from masc_core.testing._contract_snapshot import SnapshotContract
 from masc_core.testing._contract_watch import WatchContract
 
 __all__ = ["DriverContract", "MakeDriver", "OpenDriver"]
 
 
-class DriverContract(CommitContract, ScanContract, LogContract, LeaseContract, WatchContract):
+class DriverContract(CommitContract, ScanContract, LogContract, LeaseContract, SnapshotContract, WatchContract):
     """All promises of :class:`masc_core.store.driver.Driver`."""

@@ -70,7 +70,7 @@ class McpApp:
     ) -> None:
         self._server = server
         self._options = options
-        self._hosts = HostPolicy(options.allowed_hosts)
+        self._hosts = HostPolicy(options.allowed_hosts, options.scheme)
         self._health = health
         self._check = endpoint_check
         self._admit = admit

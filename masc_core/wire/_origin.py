@@ -27,8 +27,10 @@ class HostPolicy:
     further host may sit behind a proxy that speaks TLS, so its origin may be http or https.
     """
 
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
-        """Read the allow-list; raises StartError for an entry that is not ``host`` or ``host:port``."""
+    def __init__(self, allowed: Iterable[str] = (), scheme: str = "http") -> None:
+        """Read the allow-list; raises StartError for an entry that is not ``host`` or ``host:port``. ``scheme`` is what the
+        server itself speaks."""
+        self._scheme = scheme
         self._allowed = [_parse(entry) for entry in allowed]
         self._by_port: dict[int, tuple[frozenset[bytes], frozenset[bytes]]] = {}
 
@@ -55,8 +57,8 @@ class HostPolicy:
         hosts: set[str] = set()
         origins: set[str] = set()
         for name in _LOOPBACK:
-            hosts.update(_authorities(name, port, "http"))
-            origins.update(f"http://{at}" for at in _authorities(name, port, "http"))
+            hosts.update(_authorities(name, port, self._scheme))
+            origins.update(f"{self._scheme}://{at}" for at in _authorities(name, port, self._scheme))
         for name, own in self._allowed:
             hosts.update({f"{name}:{own}"} if own else {name, f"{name}:{port}"})
             for scheme, default in _DEFAULT_PORT.items():

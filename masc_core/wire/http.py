@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ class HttpOptions:
     """0 picks a free one."""
     allowed_hosts: tuple[str, ...] = ()
     """Further ``Host`` values, ``name`` or ``name:port``; loopback names with the served port are always allowed."""
+    tls: ssl.SSLContext | None = None
+    """Speak HTTPS; without it plain HTTP."""
     max_body: int = 2_097_152
     header_timeout: float = 10.0
     """From the first byte of a request, or from connecting, to the end of its headers."""
@@ -51,6 +54,11 @@ class HttpOptions:
     """At this number the session idle longest ends for a new one."""
     stop_timeout: float = 30.0
     """How long running requests may finish when the server stops."""
+
+    @property
+    def scheme(self) -> str:
+        """Of its URLs."""
+        return "http" if self.tls is None else "https"
 
 
 def build_app(
@@ -97,7 +105,7 @@ async def serve_http(
     A second SIGINT ends the wait for running requests.
     """
     listener = _listen(options)
-    server = _Server(_config(app, options), lambda: ready(_url(listener)), stopping)
+    server = _Server(_config(app, options), lambda: ready(_url(listener, options)), stopping)
 
     def told() -> None:
         server.force_exit = stopping.is_set()
@@ -141,8 +149,10 @@ class _Server(uvicorn.Server):
 def _config(app: McpApp, options: HttpOptions) -> uvicorn.Config:
     # Malformed requests are counted by whoever sends them; a warning for each would let them fill the log.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    tls = options.tls
     return uvicorn.Config(
         app,
+        ssl_context_factory=None if tls is None else lambda _, __: tls,
         http=protocol_class(options),
         ws="none",
         lifespan="on",
@@ -203,7 +213,7 @@ def _bind_message(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host}:{port} ({error.strerror}); choose another with --host or --port"
 
 
-def _url(listener: socket.socket) -> str:
+def _url(listener: socket.socket, options: HttpOptions) -> str:
     host, port = listener.getsockname()[:2]
     name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"
+    return f"{options.scheme}://{name}:{port}"

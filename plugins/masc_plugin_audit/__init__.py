@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from masc_core import Collection, Context, Log, MascError, hookimpl
@@ -44,3 +44,11 @@ async def masc_call_failed(ctx: Context, error: MascError) -> None:
 async def masc_stranger(room: OpenRoom, client: Client, asked: str, error: MascError) -> None:
     """A credential that is no good leaves an entry whatever it came with."""
     await note_stranger(room, client, asked, error)
+
+
+@hookimpl
+async def masc_doctor(ctx: Context, fix: bool) -> Mapping[str, Any]:
+    """Whether the log holds."""
+    from masc_plugin_audit.doctor import examine
+
+    return await examine(ctx)

@@ -153,7 +153,7 @@ async def masc_status(ctx: Context) -> Status:
     known = ctx.caller.known and (await ctx.agents.peek([ctx.caller.name.lower()]))[0] is not None
     return Status(
         initialised=True,
-        path=ctx.room.path,
+        path=str(ctx.base),
         mode=mode,
         cluster=ctx.room.cluster,
         room=ctx.room.id,

@@ -59,6 +59,14 @@ async def masc_due(ctx: Context) -> None:
         await ctx.transact(_renew)
 
 
+@hookimpl
+async def masc_doctor(ctx: Context, fix: bool) -> Mapping[str, Any]:
+    """Conversions that nobody carries on, and records that could not be opened."""
+    from masc_plugin_encryption.doctor import examine
+
+    return await examine(ctx, fix)
+
+
 async def _converting(driver: SealedDriver) -> None:
     from masc_plugin_encryption.migration import convert_in_background
 

@@ -45,14 +45,14 @@ from masc_core.store.transaction import Transaction, transact
 from masc_plugin_encryption.changes import finished
 from masc_plugin_encryption.locksmith import locksmith_of
 
-__all__ = ["Converter", "census", "convert_in_background", "progress_of"]
+__all__ = ["LEASE", "Converter", "census", "convert_in_background", "progress_of"]
 
 logger = logging.getLogger(__name__)
 
 BATCH = 50
 _BATCH_BYTES = 1_048_576
 _PROGRESS_KEY = Key(PROGRESS.name, STATE_ID)
-_LEASE, _LEASE_SECONDS, _RENEW_AFTER = "encryption-migration", 15.0, 5.0
+LEASE, _LEASE_SECONDS, _RENEW_AFTER = "encryption-migration", 15.0, 5.0
 _SHOWN = 20
 
 Kind = Literal["collection", "log"]
@@ -264,7 +264,7 @@ async def convert_in_background(driver: SealedDriver, owner: str) -> None:
     """Carry on a migration, as the one process that does. What fails is logged; the next look begins again."""
     inner = driver.inner
     try:
-        lease = (await inner.commit([], [Acquire(_LEASE, owner, _LEASE_SECONDS)])).leases[0]
+        lease = (await inner.commit([], [Acquire(LEASE, owner, _LEASE_SECONDS)])).leases[0]
     except Conflict:
         return
     try:
@@ -272,10 +272,10 @@ async def convert_in_background(driver: SealedDriver, owner: str) -> None:
         renewed = driver.clock.monotonic()
         while await converter.step():
             if driver.clock.monotonic() - renewed > _RENEW_AFTER:
-                await inner.commit([], [Renew(_LEASE, lease.fence, _LEASE_SECONDS)])
+                await inner.commit([], [Renew(LEASE, lease.fence, _LEASE_SECONDS)])
                 renewed = driver.clock.monotonic()
     except Conflict:
         logger.debug("another process goes on with the migration")
     finally:
         with suppress(Conflict, MascError):
-            await inner.commit([], [Release(_LEASE, lease.fence)])
+            await inner.commit([], [Release(LEASE, lease.fence)])

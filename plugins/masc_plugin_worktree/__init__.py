@@ -98,3 +98,11 @@ def masc_records(register: Callable[[Collection[Any] | Log[Any]], None]) -> None
 async def masc_agent_released(ctx: Context, agent: Agent) -> Mapping[str, Any]:
     """Worktrees stay, with whatever work is in them; they are named."""
     return {"worktrees": [w.path for w in await ctx.collection(WORKTREES).scan("agent", agent.name.lower())]}
+
+
+@hookimpl
+async def masc_doctor(ctx: Context, fix: bool) -> Mapping[str, Any] | None:
+    """Records without a checkout, and checkouts without an owner."""
+    from masc_plugin_worktree.doctor import examine
+
+    return await examine(ctx, fix)

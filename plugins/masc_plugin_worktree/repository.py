@@ -148,8 +148,10 @@ class Repository:
 
 async def open_repository(ctx: Context) -> Repository:
     """The repository of the room. Raises :class:`NotAGitRepository`; from a linked worktree it is the main checkout."""
-    assert ctx.room is not None
-    path, git = ctx.room.path, Git(ctx.clock)
+    path, git = (
+        str(ctx.base),
+        Git(ctx.clock),
+    )  # not the record's path: that is of the machine on which the room was made
     try:
         top = (await git.run(path, "rev-parse", "--show-toplevel")).line
         own = (await git.run(path, "rev-parse", "--path-format=absolute", "--git-dir")).line

@@ -10,6 +10,7 @@ from redis_server import RedisServer
 from sealed_support import FIRST, SECOND, OwningDriver, Vault, state
 
 from masc_core.store.memory import MemoryDatabase, MemoryDriver
+from masc_core.store.postgres import PostgresDriver
 from masc_core.store.redis import RedisDriver
 from masc_core.store.sqlite import SqliteDriver
 from masc_core.testing import DriverContract
@@ -50,4 +51,13 @@ class TestSealedRedis(DriverContract):
         cluster = secrets.token_hex(8)
         return lambda clock, room: OwningDriver(
             RedisDriver(redis_server.url, clock, cluster=cluster, room=room), Vault(room), STATES[mode]
+        )
+
+
+@pytest.mark.parametrize("mode", ["never on", "on"])
+class TestSealedPostgres(DriverContract):
+    @pytest.fixture
+    def make_driver(self, postgres_url: str, postgres_cluster: str, mode: str) -> MakeDriver:
+        return lambda clock, room: OwningDriver(
+            PostgresDriver(postgres_url, clock, cluster=postgres_cluster, room=room), Vault(room), STATES[mode]
         )

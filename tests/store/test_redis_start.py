@@ -116,6 +116,14 @@ class TestFitness:
         async with RedisDriver(server.url.replace("//", "//masc:pw@"), cluster="c") as store:
             await use(store)
             assert await store.watch({"log": 0}) == {"log": 2}
+            found = await store.dump()
+            with pytest.raises(StorageUnavailable, match="may not do this"):
+                await store.exchange(lambda _: found)
+            assert await store.dump() == found
+            further = next(word for word in rights.split("`") if word.startswith("+watch "))
+            assert server.ask("ACL", "SETUSER", "masc", *further.split()) == b"+OK\r\n"
+            await store.exchange(lambda _: found)
+            assert await store.dump() == found
 
     async def test_an_unreachable_server_stops_the_start_within_its_time(self) -> None:
         port = free_port()

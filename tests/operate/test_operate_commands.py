@@ -1,0 +1,107 @@
+"""Backup, restore, export and import as people run them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from cli_support import ENVIRONMENT, add_task, masc
+from operate_support import Places
+
+KEY = "a1" * 32
+
+
+def call(project: Path, tool: str, env: dict[str, str] | None = None, **arguments: Any) -> Any:
+    ran = masc(project, "call", tool, orjson.dumps(arguments).decode(), "--agent", "claude", "--json", env=env)
+    assert ran.status == 0, ran
+    return ran.json
+
+
+def status(project: Path, env: dict[str, str] | None = None) -> dict[str, Any]:
+    """masc status --json but for what names the store."""
+    found = dict(masc(project, "status", "--json", env=env).json)
+    assert found.pop("round_trip_ms") > 0
+    found.pop("backend")
+    return found
+
+
+def test_from_sqlite_to_postgresql_to_redis_and_the_same_status(project: Path, places: Places) -> None:
+    for n in range(3):
+        add_task(project, f"task {n}")
+    call(project, "masc_claim", task_id="task-001")
+    call(project, "masc_lock", file_path="src/a.py")
+    call(project, "masc_broadcast", message="hello")
+    before = status(project)
+    env: dict[str, str] | None = None
+    contents: list[tuple[str, bytes]] = []
+    for store in ("sqlite", "postgres", "redis"):
+        if store != "sqlite":
+            env = places.environment(store)
+            taken = masc(project, "import", f"{contents[0][0]}", "--json", env=env)
+            assert (taken.status, taken.json["backend"]) == (0, store), taken
+        ran = masc(project, "export", f"to-{store}.jsonl", "--json", env=env)
+        assert ran.status == 0, ran
+        contents.append((ran.json["file"], Path(ran.json["file"]).read_bytes()))
+        assert status(project, env) == before
+        assert masc(project, "audit", "verify", env=env).status == 0
+    assert contents[0][1] == contents[1][1] == contents[2][1]
+    assert call(project, "masc_add_task", env, title="next")["task"]["id"] == "task-004"
+    again = masc(project, "import", contents[0][0], env=env)
+    assert (again.status, again.err.partition(":")[0]) == (1, "room_not_empty")
+
+
+def test_a_default_name_and_what_people_see(project: Path) -> None:
+    assert masc(project, "export").err.startswith("not_initialised:")
+    assert not (project / ".masc").exists()
+    add_task(project, "Fix login")
+    ran = masc(project, "export")
+    assert ran.status == 0
+    (file,) = (project / ".masc" / "exports").iterdir()
+    assert str(file) in ran.out
+    assert ran.out.startswith(f"{len(file.read_bytes().splitlines()) - 2} records, {file.stat().st_size} bytes")
+    assert masc(project, "backup").status == 2
+    assert masc(project, "import", "nowhere").err.startswith("export_file_unusable:")
+    (project / "bad").write_bytes(file.read_bytes()[:-10])
+    for command in (["import", "bad"], ["restore", "bad"], ["restore", "--replace", "bad"]):
+        ran = masc(project, *command, "--json", env={"MASC_CLUSTER_NAME": "x"})
+        assert (ran.status, ran.json["error"]["code"]) == (1, "export_invalid"), command
+
+
+def test_an_encrypted_room_needs_its_key_again(project: Path) -> None:
+    env = {"MASC_ENCRYPTION_KEY": KEY}
+    add_task(project, "a secret word")
+    call(project, "masc_encryption_enable", env)
+    assert masc(project, "encryption", "migrate", env=env).status == 0
+    ran = masc(project, "backup", "room.backup", env=env)
+    assert "encrypted as they are stored" in ran.out
+    for file in project.glob(".masc/masc.db*"):
+        file.unlink()
+    ran = masc(project, "restore", "room.backup")
+    assert ran.status == 0, ran
+    assert "servers need the key from env" in ran.out
+    assert masc(project, "status").err.startswith("encryption_key_missing:")
+    assert "a secret word" in masc(project, "status", env=env).out
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres", "redis"])
+def test_a_restore_that_is_killed_leaves_the_old_room_or_the_new(store: str, project: Path, places: Places) -> None:
+    env = places.environment(store)
+    call(project, "masc_init", env)
+    for n in range(3):
+        call(project, "masc_add_task", env, title=f"old {n}")
+    assert masc(project, "backup", "old", env=env).status == 0
+    call(project, "masc_add_task", env, title="new")
+    for where, left in (("decided", 4), ("half_written", 4), ("all_but_the_end", 4), ("done", 3)):
+        worker = [sys.executable, str(Path(__file__).with_name("restore_worker.py")), where, "old", str(project)]
+        ended = subprocess.run(worker, cwd=project, env={**ENVIRONMENT, **env}, capture_output=True, timeout=60)
+        assert ended.returncode == -signal.SIGKILL, ended
+        tasks = sorted(task["id"] for task in call(project, "masc_tasks", env)["tasks"])
+        assert tasks == [f"task-00{n}" for n in range(1, left + 1)], where
+    assert masc(project, "audit", "verify", env=env).status == 0
+    assert call(project, "masc_add_task", env, title="next")["task"]["id"] == "task-005"
+    assert masc(project, "doctor", "--json", env=env).json["ok"] is True
