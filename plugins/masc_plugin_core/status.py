@@ -142,11 +142,14 @@ async def masc_status(ctx: Context) -> Status:
     parts: dict[str, Any] = {"interrupts_open": 0, "votes_pending": 0}
     for part in await ctx.ask("masc_status", ctx=ctx):
         parts.update(part)
-    locks = _locks(parts.pop("locks", None))
+    held = parts.pop("locks", {"active": 0, "files": []})
+    files = [LockLine(**line) for line in held["files"]]
     counts = await ctx.tasks.count("status")
     found, total = await _shown_tasks(ctx, counts)
     lines = [TaskLine(t.id, cut(t.title, TITLE), t.status, t.priority, t.assignee) for t in found]
-    tasks = _fitting(lines, LIST_BYTES - _size(agents) - _size(locks.files))
+    left = LIST_BYTES - _size(agents)
+    tasks = _fitting(lines, left - min(_size(files), LOCK_BYTES))
+    locks = LockSummary(held["active"], _fitting(files, left - _size(tasks)))
     _, last = await ctx.messages.ends()
     senders = await ctx.messages.count("from")
     loudest = dict(sorted(senders.items(), key=lambda item: (-item[1], item[0]))[:SENDERS])
@@ -220,12 +223,6 @@ async def _shown_tasks(ctx: Context, counts: dict[str, int]) -> tuple[list[Task]
     if ended and len(shown) < SHOWN:
         shown += await newest_since(ctx, since, SHOWN - len(shown))
     return shown, max(total, len(shown))
-
-
-def _locks(part: Any) -> LockSummary:
-    if part is None:
-        return LockSummary()
-    return LockSummary(part["active"], _fitting([LockLine(**line) for line in part["files"]], LOCK_BYTES))
 
 
 async def _unread(ctx: Context) -> Unread:

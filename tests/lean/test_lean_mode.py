@@ -214,16 +214,21 @@ async def test_finding_says_how_much_there_is(masc: MascApp) -> None:
 
 
 async def test_a_tool_named_like_the_kernels_stops_the_start(registry: Registry) -> None:
-    from masc_core import READ, READER, hookimpl, tool
+    from masc_core import READ, READER, Context, hookimpl, tool
     from masc_core.errors import StartError
-    from masc_core.lean import masc_find_tools as theirs
+    from masc_core.lean import Anything
     from masc_core.plugins import load
+
+    @tool(effect=READ, role=READER)
+    async def masc_find_tools(ctx: Context) -> Anything:
+        """Find."""
+        return Anything()
 
     class Taken:
         @staticmethod
         @hookimpl
         def masc_tools(register: Any) -> None:
-            register(tool(effect=READ, role=READER)(theirs))
+            register(masc_find_tools)
 
     with pytest.raises(StartError, match="masc_find_tools of plugin acme is taken by the kernel"):
         load(extra=[("acme", Taken)])
