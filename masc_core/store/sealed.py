@@ -161,8 +161,6 @@ class SealedDriver:
         self._work = asyncio.create_task(work())
         return True
 
-    # --- reading
-
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         # From one consistent state with the records: what they are is what it says.
         *found, state = await self.inner.get([*keys, STATE_KEY])
@@ -250,8 +248,6 @@ class SealedDriver:
     async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
         return await self.inner.watch(after)
 
-    # --- writing
-
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         for _ in range(_ATTEMPTS):
             known = self._known
@@ -303,8 +299,6 @@ class SealedDriver:
                 continue
             self.exhausted = seals >= self._most_seals
             return
-
-    # --- the state
 
     async def _adopt(self, document: Document | None, *, starting: bool = False) -> None:
         """Make the state in ``document`` the known one, its keys unlocked."""
