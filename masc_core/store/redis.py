@@ -182,7 +182,7 @@ class RedisDriver:
                     return lasts
                 await self._listener.wait(after)
         except StorageUnavailable:
-            if self._listener.closed:
+            if not self._lanes.open:  # closed meanwhile
                 raise asyncio.CancelledError from None
             raise
 

@@ -369,3 +369,25 @@ class TestServer:
             assert await store.get([A]) == [Document(A, 1, b"1")]
             assert await store.heads(["log"]) == [Head(1, 1)]
             assert await store.count("things", "by") == await store.count("log", "by") == {"g": 1}
+
+
+async def test_closing_cancels_a_waiter_that_is_just_about_to_read(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with driver(redis_server.url) as store:
+        reading, closing = asyncio.Event(), asyncio.Event()
+        read = store._read_lasts
+
+        async def held(logs: Any) -> dict[str, int]:
+            reading.set()
+            await closing.wait()
+            return await read(logs)
+
+        monkeypatch.setattr(store, "_read_lasts", held)
+        task = asyncio.create_task(store.watch({"log": 0}))
+        await asyncio.wait_for(reading.wait(), BOUND)
+        store._lanes.open = False  # what closing begins with
+        closing.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, BOUND)
+        store._lanes.open = True
