@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -71,7 +72,7 @@ def read_file(path: Path, records: Iterable[Collection[Any] | Log[Any]]) -> Snap
             return parse(_lines(gzip.GzipFile(fileobj=file) if packed else file), records)
     except Broken as broken:
         raise ExportInvalid(file=str(path), line=broken.line, reason=str(broken)) from broken
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or "it is damaged"
         raise ExportFileUnusable(file=str(path), reason=f"cannot be read ({reason})") from error
 

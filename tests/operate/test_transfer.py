@@ -236,6 +236,10 @@ async def test_a_damaged_or_endless_compressed_file_is_refused(tmp_path: Path, r
         file.write_bytes(content)
         with pytest.raises((ExportFileUnusable, ExportInvalid)):
             read_file(file, registry.records)
+    for place in range(10, len(packed)):  # behind gzip's own header, of which some bytes mean nothing
+        file.write_bytes(packed[:place] + bytes((packed[place] ^ 0xFF,)) + packed[place + 1 :])
+        with pytest.raises((ExportFileUnusable, ExportInvalid)):
+            read_file(file, registry.records)
     file.write_bytes(gzip.compress(b"0" * 40_000_000))
     with pytest.raises(ExportInvalid, match="bytes long"):
         read_file(file, registry.records)
