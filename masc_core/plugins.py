@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
+from time import perf_counter
 from typing import Any
 
 import pluggy
@@ -52,6 +53,10 @@ class Plugin:
     name: str
     module: str
     guard: bool
+    load_ms: float = field(default=0.0, eq=False)
+    """How long importing it and its registrations took."""
+    problem: str | None = None
+    """Why it is left out, for a plugin that failed; the rest works without it."""
     _installed: Distribution | None = field(default=None, repr=False, eq=False)
 
     @cached_property
@@ -138,9 +143,9 @@ def load(enabled: Collection[str] | None = None, extra: Iterable[tuple[str, obje
     loading = _Loading(manager)
     found = entry_points()  # once for both groups: each look reads a file of every installed distribution
     for point in sorted(found.select(group="masc.guards"), key=lambda p: _rank(p, GUARD_ORDER)):
-        loading.add(point.name, _import(point), point, guard=True)
+        loading.load(point, guard=True)
     for point in _wanted(found.select(group="masc.plugins"), enabled):
-        loading.add(point.name, _import(point), point, guard=False)
+        loading.load(point, guard=False)
     for name, module in extra:
         loading.add(name, module, None, guard=False)
     try:
@@ -208,6 +213,12 @@ class _Loading:
         self.sections: dict[str, type] = {}
         self.first_reads: list[Key] = []
 
+    def load(self, point: EntryPoint, guard: bool) -> None:
+        """Import what an entry point names and take its registrations."""
+        began = perf_counter()
+        self.add(point.name, _import(point), point, guard)
+        self.plugins[-1] = evolve(self.plugins[-1], load_ms=1000 * (perf_counter() - began))
+
     def add(self, name: str, module: object, point: EntryPoint | None, guard: bool) -> None:
         if not guard and not _CATEGORY.match(name):
             raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
@@ -220,7 +231,7 @@ class _Loading:
         except pluggy.PluginValidationError as error:
             raise StartError(message=f"plugin {name}: {error}") from error
         source = point.module if point else getattr(module, "__name__", type(module).__name__)
-        self.plugins.append(Plugin(name, source, guard, point.dist if point else None))
+        self.plugins.append(Plugin(name, source, guard, installed=point.dist if point else None))
         self._register(name, module)
 
     def _register(self, name: str, module: object) -> None:
