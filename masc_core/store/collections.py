@@ -26,8 +26,8 @@ R = TypeVar("R")
 _SEPARATOR = "\x1f"
 _AFTER_SEPARATOR = "\x20"
 _NUMBER_WIDTH = 16
-_REMEMBERED_BODY = 2048
-"""Largest body in bytes whose record is kept decoded."""
+_SMALL_BODY, _LARGE_BODY = 2048, 32_768
+"""Largest bodies in bytes whose records are kept decoded: of many small ones, and of a few large ones."""
 
 
 def index_value(parts: Iterable[str | int]) -> str:
@@ -225,10 +225,10 @@ class LogView(Generic[R]):
 def _load(collection: str, key: str, record: type[R], body: bytes, stamp: str, number: int) -> R:
     """The record in ``body``, with its ``version`` or ``seq``, which the store keeps outside."""
     try:
-        if len(body) > _REMEMBERED_BODY:
-            return _decode(record, body, stamp, number)
-        remembered: R = _remembered(record, body, stamp, number)
-        return remembered
+        size = len(body)
+        decode = _small if size <= _SMALL_BODY else _large if size <= _LARGE_BODY else _decode
+        decoded: R = decode(record, body, stamp, number)
+        return decoded
     except (ValueError, TypeError, KeyError) as error:
         raise RecordUnreadable(collection=collection, key=key, reason="corrupt") from error
 
@@ -241,7 +241,8 @@ def _decode(record: type[R], body: bytes, stamp: str, number: int) -> R:
 
 # A call reads the same few records several times over, the room and its caller above all. Records are values: equal bytes
 # give an equal record, which nobody changes.
-_remembered: Callable[..., Any] = lru_cache(maxsize=1024)(_decode)
+_small: Callable[..., Any] = lru_cache(maxsize=1024)(_decode)
+_large: Callable[..., Any] = lru_cache(maxsize=64)(_decode)
 
 
 def _dump(record: object, stamp: str) -> bytes:

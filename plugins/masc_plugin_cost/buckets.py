@@ -152,17 +152,18 @@ def _behind(sums: Sequence[int], slots: Sequence[int], slot: int) -> int:
     return sums[-1] - (sums[at - 1] if at else 0)
 
 
-async def parts_since(ctx: Context, since: str | None, agent: str | None = None) -> list[Part]:
-    """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all, in parts whose sum counts."""
+async def parts_since(ctx: Context, since: str | None, agent: str | None = None, task: str | None = None) -> list[Part]:
+    """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all, for one task or any, in parts
+    whose sum counts."""
     view = ctx.collection(BUCKETS)
     if since is None:
         pages = await view.scan("", LEVELS)
-        return [part for page in pages if agent in (None, page.agent.lower()) for part in _parts(page, 0)]
+        return [part for page in pages if agent in (None, page.agent.lower()) for part in _parts(page, 0, task)]
     window = Window(since, ctx.now)
     opened = await _open_pages(ctx, window, agent)
-    parts = await _edge(ctx, window, opened, agent)
+    parts = [part for part in await _edge(ctx, window, opened, agent) if task in (None, part.task)]
     for page in [*opened, *await _full_pages(ctx, window, opened, agent)]:
-        parts += _parts(page, window.first_slot(page))
+        parts += _parts(page, window.first_slot(page), task)
     return parts
 
 
@@ -220,9 +221,11 @@ async def entries_of_slot(ctx: Context, slot: int, agent: str | None) -> list[Co
     return [entry for entry in entries if agent in (None, entry.agent.lower())]
 
 
-def _parts(page: Bucket, slot: int) -> Iterator[Part]:
-    """What a page holds in slots from ``slot`` on."""
+def _parts(page: Bucket, slot: int, wanted: str | None) -> Iterator[Part]:
+    """What a page holds in slots from ``slot`` on, for one task or (``None``) any."""
     for model, task, slots, entries, inputs, outputs, micro in page.cells:
+        if wanted is not None and task != wanted:
+            continue
         if slots[0] >= slot:
             yield Part(page.agent, model, task, entries[-1], inputs[-1], outputs[-1], micro[-1])
         elif slots[-1] >= slot:

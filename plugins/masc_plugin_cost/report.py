@@ -64,9 +64,7 @@ async def masc_cost_report(
     """Sum up logged costs by agent, model and task."""
     window = WINDOWS.get(period)
     since = None if window is None else ctx.after(-window)
-    parts = await parts_since(ctx, since, None if agent is None else await _name(ctx, agent))
-    if task_id is not None:
-        parts = [part for part in parts if part.task == task_id]
+    parts = await parts_since(ctx, since, None if agent is None else await _name(ctx, agent), task_id)
     by_agent, by_model, by_task = _shares(parts)
     return Report(
         period=period,
