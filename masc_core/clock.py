@@ -49,9 +49,10 @@ def steady() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
-def timestamp(seconds: float) -> str:
-    """``seconds`` since the epoch as ``YYYY-MM-DDTHH:MM:SS.sssZ``; such strings sort by time."""
-    whole, millis = divmod(int(seconds * 1000), 1000)
+def timestamp(seconds: float, later: float = 0) -> str:
+    """``seconds`` since the epoch as ``YYYY-MM-DDTHH:MM:SS.sssZ``; such strings sort by time. Or that many seconds
+    ``later``, to the millisecond."""
+    whole, millis = divmod(int(seconds * 1000) + round(later * 1000), 1000)
     return f"{_to_the_second(whole)}.{millis:03d}Z"
 
 

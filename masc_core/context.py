@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import define, field
 
-from masc_core.clock import Clock, plus, timestamp
+from masc_core.clock import Clock, timestamp
 from masc_core.errors import AgentNameRequired, Forbidden
 from masc_core.frozen import evolve, frozen
 from masc_core.modes import Modes
@@ -137,7 +137,7 @@ class Context:
 
     def after(self, seconds: float) -> str:
         """The timestamp ``seconds`` from now (before now, when negative)."""
-        return plus(self.now, seconds)
+        return timestamp(self._now or self.clock.now(), seconds)
 
     @property
     def tx(self) -> Transaction:

@@ -84,9 +84,7 @@ def read_contents(db: sqlite3.Connection, room: int) -> Contents:
     return Contents(dict(db.execute(_COLLECTIONS, (room,)).fetchall()), dict(db.execute(_LOGS, (room,)).fetchall()))
 
 
-def read_entries(
-    db: sqlite3.Connection, room: int, log: str, after: int, limit: int, *, reverse: bool
-) -> list[LogEntry]:
+def read_entries(db: sqlite3.Connection, room: int, log: str, after: int, limit: int, reverse: bool) -> list[LogEntry]:
     start = min(after or (_MOST if reverse else 0), _MOST)
     rows = db.execute(_ENTRIES_BACK if reverse else _ENTRIES, (room, log, start, max(0, limit)))
     return [LogEntry(seq, body) for seq, body in rows.fetchall()]

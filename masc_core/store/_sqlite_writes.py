@@ -89,6 +89,8 @@ class Change:
         """The last number of every log that grew."""
         self.done = False
         """Set by whoever commits."""
+        self.left: dict[Key, Document | None] | None = {}
+        """The documents written, as they are now; ``None`` where that is not known."""
 
     def run(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         """Check and write. Raises :class:`Conflict` or ``sqlite3.Error``, in both cases for the caller to roll back."""
@@ -109,14 +111,17 @@ class Change:
         for write in writes:
             if isinstance(write, Put):
                 self._put(write)
+                self._leave(Key(*write.key), write.body)
             elif isinstance(write, Delete):
                 self._delete(Key(*write.key))
+                self._leave(Key(*write.key), None)
             elif isinstance(write, Append):
                 appended.append(self._append(write))
             elif isinstance(write, Remove):
                 self._write_entries()
                 self._remove(write)
             elif isinstance(write, Rewrite):
+                self.left = None
                 self._db.execute(_REWRITE, (write.body, self._room, *write.key))
             elif isinstance(write, RewriteEntry):
                 self._write_entries()
@@ -163,6 +168,11 @@ class Change:
             self._db.execute(_BURY, (self._room, *key, row[1]))
             self._found[key] = None
             self._index_document(key, row[0], row[2], "")
+
+    def _leave(self, key: Key, body: bytes | None) -> None:
+        row = self._found[key]
+        if self.left is not None:
+            self.left[key] = None if row is None or body is None else Document(key, row[1], body)
 
     def _index_document(self, key: Key, id: int, before: str, after: str) -> None:
         if before == after:

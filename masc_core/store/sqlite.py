@@ -4,8 +4,9 @@ Statements run on the event loop: a read takes microseconds and never waits for 
 than most commits. Only a COMMIT that the disk makes slow, or a large one, goes to a thread.
 
 There are three connections. The *writer* commits, and serves reads while no commit is under way, because its page cache
-is warm. The *reader* serves the others and notices commits of other processes. The *keeper*, opened when needed, copies
-the write-ahead log back into the file beside the commits.
+is warm, and what it read lately is remembered for as long as nobody commits. The *reader* serves the others and notices
+commits of other processes. The *keeper*, opened when needed, copies the write-ahead log back into the file beside the
+commits.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from masc_core.store import _sqlite_reads as reads
 from masc_core.store._limits import check_limits
 from masc_core.store._sqlite_access import Backoff, in_thread, is_busy, roll_back, to_the_end, unavailable
 from masc_core.store._sqlite_checkpoint import Keeper
+from masc_core.store._sqlite_recent import Recent
 from masc_core.store._sqlite_schema import check_place, connect, create_file, prepare, room_id
 from masc_core.store._sqlite_watch import Poller
 from masc_core.store._sqlite_writes import Change
@@ -93,6 +95,7 @@ class SqliteDriver:
         self._turn = asyncio.Lock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._recent: Recent
         self._room = 0
         self._inode = 0
         self._dead: dict[str, int] = {}
@@ -126,19 +129,30 @@ class SqliteDriver:
         await to_the_end(asyncio.ensure_future(self._shut()))
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
-        return await self._read(lambda db: reads.get_documents(db, self._room, keys), 1 + len(keys) // reads.AT_ONCE)
+        def load(db: sqlite3.Connection) -> list[Document | None]:
+            return self._recent.documents(db, keys, lambda: reads.get_documents(db, self._room, keys))
+
+        return await self._read(load, 1 + len(keys) // reads.AT_ONCE)
 
     async def scan(self, scan: Scan) -> list[Document]:
-        return await self._read(lambda db: reads.scan_documents(db, self._room, scan))
+        return await self._read(
+            lambda db: self._recent.rows(db, scan, lambda: reads.scan_documents(db, self._room, scan))
+        )
 
     async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
-        return await self._read(lambda db: reads.read_count(db, self._room, collection, index, group))
+        asked = (collection, index, group)
+        return await self._read(
+            lambda db: self._recent.counts(db, asked, lambda: reads.read_count(db, self._room, *asked))
+        )
 
     async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
         return await self._read(lambda db: reads.count_entries(db, self._room, log, index, value, after))
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
-        return await self._read(lambda db: reads.read_entries(db, self._room, log, after, limit, reverse=reverse))
+        asked = (log, after, limit, reverse)
+        return await self._read(
+            lambda db: self._recent.rows(db, asked, lambda: reads.read_entries(db, self._room, *asked))
+        )
 
     async def scan_log(self, scan: Scan) -> list[tuple[str, LogEntry]]:
         if not scan.index:
@@ -267,6 +281,7 @@ class SqliteDriver:
             # Also when the caller was cancelled meanwhile: what is committed has happened, and others wait for it.
             if change.done:
                 self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
+                self._recent.committed(change.left)
                 self._poller.wake(change.lasts)
                 self._keeper.committed(size)
 
@@ -307,6 +322,7 @@ class SqliteDriver:
             db.close()
             raise
         self._writer = db
+        self._recent = Recent(db)
 
     def _writing(self) -> sqlite3.Connection:
         if not self._open:

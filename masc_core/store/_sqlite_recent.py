@@ -1,0 +1,103 @@
+"""What the SQLite driver has read lately, for as long as nobody has changed the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from masc_core.store.driver import Document, Key, LogEntry
+
+__all__ = ["Recent"]
+
+_DOCUMENTS = 1024
+_RESULTS = 64
+_LARGE_BODY = 8192
+_LARGE_RESULT = 65_536
+
+_R = TypeVar("_R", Document, LogEntry)
+
+
+class Recent:
+    """Answers of one connection, kept while they are true: most calls read the same few records and pages again.
+
+    SQLite counts the commits of all other connections, of this process or another (``PRAGMA data_version``); each look
+    begins with that counter, which costs a fraction of any query. The connection's own commits are told with
+    :meth:`committed`. What was read is as new as the counter or newer, so an answer is never older than the look.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._version: int | None = None
+        self._documents: dict[Key, Document | None] = {}
+        self._results: dict[Hashable, object] = {}
+
+    def documents(
+        self, db: sqlite3.Connection, keys: Sequence[Key], load: Callable[[], list[Document | None]]
+    ) -> list[Document | None]:
+        """The documents, all of one state: either all are remembered or all are loaded."""
+        if db is not self._db:
+            return load()
+        self._look()
+        known = self._documents
+        try:
+            return [known[key] for key in keys]
+        except KeyError:
+            found = load()
+        self._remember(zip(keys, found, strict=True))
+        return found
+
+    def counts(self, db: sqlite3.Connection, asked: Hashable, load: Callable[[], dict[str, int]]) -> dict[str, int]:
+        """Counts by group; the dictionary is the caller's."""
+        if db is not self._db:
+            return load()
+        self._look()
+        if isinstance(found := self._results.get(asked), dict):
+            return found.copy()
+        self._keep(asked, loaded := load())
+        return loaded.copy()
+
+    def rows(self, db: sqlite3.Connection, asked: Hashable, load: Callable[[], list[_R]]) -> list[_R]:
+        """A page of documents or log entries; the list is the caller's."""
+        if db is not self._db:
+            return load()
+        self._look()
+        if isinstance(found := self._results.get(asked), list):
+            return found.copy()
+        loaded = load()
+        if sum(len(row.body) for row in loaded) <= _LARGE_RESULT:
+            self._keep(asked, loaded.copy())
+        return loaded
+
+    def committed(self, left: Mapping[Key, Document | None] | None) -> None:
+        """Follow a commit of this connection: the documents that it left, or ``None`` for any."""
+        self._results.clear()
+        if left is None:
+            self._documents.clear()
+        else:
+            self._remember(left.items())
+
+    def forget(self) -> None:
+        """Look at everything again."""
+        self._results.clear()
+        self._documents.clear()
+
+    def _remember(self, documents: Iterable[tuple[Key, Document | None]]) -> None:
+        if len(self._documents) > _DOCUMENTS:
+            self._documents.clear()
+        for key, document in documents:
+            if document is None or len(document.body) <= _LARGE_BODY:
+                self._documents[key] = document
+            else:
+                self._documents.pop(key, None)
+
+    def _keep(self, asked: Hashable, found: object) -> None:
+        if len(self._results) >= _RESULTS:
+            self._results.clear()
+        self._results[asked] = found
+
+    def _look(self) -> None:
+        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self.forget()
+            self._version = version

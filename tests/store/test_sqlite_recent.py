@@ -1,0 +1,108 @@
+"""What the SQLite driver remembers of the file is never older than the question."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from masc_core.store.driver import Absent, Append, Delete, IndexEntry, Key, Put, Remove, Rewrite, RewriteEntry, Scan
+from masc_core.store.sqlite import SqliteDriver
+from masc_core.testing import ManualClock
+
+KEY = Key("things", "a")
+LOG = "told"
+INDEX = (IndexEntry("by", "1", "1"),)
+PAGE = Scan("things", "by", "", None, None, 10)
+
+Question = Callable[[SqliteDriver], Awaitable[object]]
+QUESTIONS: dict[str, Question] = {
+    "document": lambda driver: driver.get([KEY]),
+    "missing document": lambda driver: driver.get([Key("things", "b"), KEY]),
+    "page": lambda driver: driver.scan(PAGE),
+    "count": lambda driver: driver.count("things", "by"),
+    "log": lambda driver: driver.read_log(LOG),
+    "end of the log": lambda driver: driver.read_log(LOG, reverse=True, limit=1),
+}
+CHANGES = {
+    "put": [Put(KEY, b"2", (IndexEntry("by", "2", "2"),)), Put(Key("things", "b"), b"3", INDEX), Append(LOG, b"more")],
+    "delete": [Delete(KEY), Put(Key("things", "b"), b"3"), Remove(LOG, (1,))],
+    "rewrite": [Rewrite(KEY, b"sealed"), RewriteEntry(LOG, 1, b"sealed"), Put(Key("things", "b"), b"x", INDEX)],
+    "large": [
+        Put(KEY, b"2" * 20_000, ()),
+        Put(Key("things", "b"), b"", (IndexEntry("by", "9", "9"),)),
+        Append(LOG, b"2" * 200_000),
+    ],
+}
+
+
+@pytest.fixture
+async def two(tmp_path: Path, clock: ManualClock) -> AsyncIterator[tuple[SqliteDriver, SqliteDriver]]:
+    """Two drivers on one file, which holds a document and a log entry."""
+    async with contextlib.AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(SqliteDriver(tmp_path / "masc.db", clock, durability="process"))
+            for _ in range(2)
+        ]
+        await first.commit([Absent(KEY)], [Put(KEY, b"1", INDEX), Append(LOG, b"1")])
+        yield first, second
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+@pytest.mark.parametrize("changer", [0, 1], ids=["own", "another's"])
+async def test_an_answer_follows_every_commit(
+    two: tuple[SqliteDriver, SqliteDriver], question: Question, change: list[Put], changer: int
+) -> None:
+    first, second = two
+    before = await question(first)
+    assert await question(first) == before  # remembered now
+    await two[changer].commit([], change)
+    after = await question(first)
+    assert after == await question(second) != before
+    assert await question(first) == after
+
+
+async def test_a_repeated_question_is_not_put_to_the_file(two: tuple[SqliteDriver, SqliteDriver]) -> None:
+    first, _ = two
+    for question in QUESTIONS.values():
+        await question(first)
+    asked: list[str] = []
+    assert first._writer is not None
+    first._writer.set_trace_callback(asked.append)
+    for question in QUESTIONS.values():
+        await question(first)
+    assert set(asked) == {"PRAGMA data_version"}
+
+
+async def test_answers_belong_to_who_asked(two: tuple[SqliteDriver, SqliteDriver]) -> None:
+    first, _ = two
+    page, counts, entries = await first.scan(PAGE), await first.count("things", "by"), await first.read_log(LOG)
+    for answer in (page, counts, entries, await first.scan(PAGE), await first.read_log(LOG)):
+        answer.clear()
+    assert len(await first.scan(PAGE)) == len(await first.read_log(LOG)) == 1
+    (await first.count("things", "by")).clear()
+    assert await first.count("things", "by") == {"1": 1}
+
+
+async def test_documents_of_one_answer_are_of_one_state(two: tuple[SqliteDriver, SqliteDriver], tmp_path: Path) -> None:
+    """A remembered document is not answered beside one that is loaded later."""
+    first, second = two
+    other = Key("things", "b")
+    await second.commit([], [Put(other, b"1")])
+    await first.get([KEY])
+    asked: list[str] = []
+
+    def between(statement: str) -> None:
+        if not asked:  # right after the look, before anything is loaded
+            asked.append(statement)
+            with contextlib.closing(sqlite3.connect(tmp_path / "masc.db")) as db, db:
+                db.execute("UPDATE documents SET body = x'32', version = version + 1")
+
+    assert first._writer is not None
+    first._writer.set_trace_callback(lambda statement: None if "data_version" in statement else between(statement))
+    found = await first.get([KEY, other])
+    assert asked and [document.body for document in found if document] in ([b"1", b"1"], [b"2", b"2"])
