@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from masc_core.agents import PRESENCE_SECONDS
-from masc_core.clock import timestamp
 from masc_core.context import Context
 from masc_core.frozen import evolve
 from masc_core.identity import join
@@ -54,6 +53,9 @@ async def be_present(ctx: Context) -> bool:
         ctx.caller = evolve(ctx.caller, name=joined.agent.name)
         return True
     presence = (await ctx.presence.peek([agent.name.lower()]))[0]
-    if presence is not None and presence.last_seen < timestamp(ctx.clock.now() - PRESENCE_SECONDS):
+    if presence is None or ctx.call.unmarked:
+        return False
+    # One that lies ahead was written before somebody set the clock back.
+    if not ctx.after(-PRESENCE_SECONDS) <= presence.last_seen <= ctx.now:
         ctx.presence.put(evolve(presence, last_seen=ctx.now))
     return False

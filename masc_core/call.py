@@ -29,6 +29,7 @@ from masc_core.errors import (
     NotInitialised,
     PathNotAllowed,
     StartError,
+    StorageUnavailable,
     Unavailable,
 )
 from masc_core.frozen import evolve, frozen
@@ -40,7 +41,7 @@ from masc_core.rooms import OpenRoom, resolve_base
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
-from masc_core.tools import CallerUse, Tool
+from masc_core.tools import CallerUse, Effect, Tool
 from masc_core.values import NAME_LENGTH, check_text
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Call:
     """Its client joins with the room's secret."""
     other_named: str | None = None
     """The name in the arguments, where the endpoint has another one."""
+    unmarked: bool = False
+    """The caller's presence is not refreshed: the store takes no writes, and a reading call needs none."""
     undo: list[Callable[[], None]] = field(factory=list, repr=False)
     """Run when the call is over, however it ended; each finds out by itself whether there is something to undo."""
     given: Mapping[str, Any] | None = None
@@ -319,9 +322,21 @@ async def _in_unit_of_work(
         await ctx.ask("masc_in_commit", ctx=ctx)
         return ctx, result, joined
 
-    done = await room.transact(attempt, primed.tx)
+    try:
+        done = await room.transact(attempt, primed.tx)
+    except StorageUnavailable:
+        if not _may_go_unmarked(call):
+            raise
+        done = await room.transact(attempt)
     await done[0].settle()
     return done
+
+
+def _may_go_unmarked(call: Call) -> bool:
+    """Whether a reading call is to be tried again without the caller's presence, which a full disk does not take."""
+    again = call.tool.effect is Effect.READ and not call.unmarked
+    call.unmarked = True
+    return again
 
 
 async def _outside(
@@ -334,7 +349,12 @@ async def _outside(
         async def attempt(tx: Transaction) -> bool:
             return await be_present(await repeated.context(tx))
 
-        joined = await room.transact(attempt, primed.tx)
+        try:
+            joined = await room.transact(attempt, primed.tx)
+        except StorageUnavailable:
+            if not _may_go_unmarked(call):
+                raise
+            joined = await room.transact(attempt)
         if call.joined_as is not None:
             # At once: a call that is refused or sent to its user has joined all the same.
             call.bindings.joined(call.client, str(room.base.path), *call.joined_as)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 from masc_core.context import Context
-from masc_core.errors import MascError
+from masc_core.errors import MascError, StorageUnavailable
 from masc_core.frozen import evolve
 
 __all__ = ["PROGRESS_SECONDS", "Waiting"]
@@ -95,7 +95,10 @@ class Waiting(Generic[L]):
             marked = evolve(presence, last_seen=work.now, alive_until=alive)
             work.presence.put(evolve(marked, listening_until=until) if self._listening else marked)
 
-        await self._ctx.transact(mark)
+        try:
+            await self._ctx.transact(mark)
+        except StorageUnavailable:
+            self._marked = None  # a full disk takes no mark, and messages can still come
 
     async def _unmark(self) -> None:
         """Take back this call's own mark, not one that a parallel call of the same agent set later."""

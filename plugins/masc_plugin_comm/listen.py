@@ -11,6 +11,7 @@ from masc_core.records import EVENTS, Message
 from masc_core.tools import READ, READER, CallerUse, tool
 from masc_core.values import Bound, Sequence
 from masc_core.waiting import Waiting
+from masc_plugin_comm.handing import after_earlier_answers
 from masc_plugin_comm.reading import move_read_position
 
 __all__ = ["Heard", "masc_listen"]
@@ -72,6 +73,7 @@ async def masc_listen(
 ) -> Heard:
     """Wait for messages from others; returns at once when some are unread."""
     started = ctx.clock.monotonic()
+    await after_earlier_answers(ctx)
     start = since_seq if since_seq is not None else await ctx.transact(_read_position)
     look = await _look(ctx, start, include_system)
     if not look.anything:

@@ -13,6 +13,7 @@ from masc_core.records import Message
 from masc_core.tools import READ, READER, CallerUse, tool
 from masc_core.values import Bound, Parsed, Verbatim, agent_name
 from masc_core.values import Sequence as SequenceNumber
+from masc_plugin_comm.handing import handing_over
 
 __all__ = ["Page", "masc_messages", "move_read_position"]
 
@@ -152,4 +153,4 @@ def move_read_position(ctx: Context, seq: int) -> None:
     async def delivered() -> None:
         await ctx.transact(move)
 
-    ctx.delivered.append(delivered)
+    handing_over(ctx, delivered)

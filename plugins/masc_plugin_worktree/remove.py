@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from masc_core.agents import is_live, match_agent
 from masc_core.context import Context
 from masc_core.frozen import evolve, frozen
 from masc_plugin_worktree.create import check_names
@@ -28,9 +29,10 @@ class Removed:
 
 async def remove(ctx: Context, task_id: str, force: bool) -> Removed:
     """Remove the named agent's worktree for a task, and its branch where no commit would be lost."""
-    check_names(ctx.agent, task_id)
+    owner = await ctx.transact(_owner)
+    check_names(owner, task_id)
     repository = await open_repository(ctx)
-    key = worktree_key(ctx.agent, task_id)
+    key = worktree_key(owner, task_id)
 
     async def find(work: Context) -> Worktree | None:
         return await work.collection(WORKTREES).find(key)
@@ -38,10 +40,21 @@ async def remove(ctx: Context, task_id: str, force: bool) -> Removed:
     async with exclusive(ctx, repository.root):
         record = await ctx.transact(find)
         if record is None:
-            raise WorktreeNotFound(agent=ctx.agent, task_id=task_id)
+            raise WorktreeNotFound(agent=owner, task_id=task_id)
+        if owner != ctx.agent:
+            ctx.warnings[:] = [warning for warning in ctx.warnings if warning["code"] != "agent_name_ignored"]
         result = await _Removing(repository, record, await repository.checkouts()).run(force)
         await ctx.transact(lambda work: _forget(work, key, result), concludes=True)
     return result
+
+
+async def _owner(ctx: Context) -> str:
+    """Whose worktree is meant: the caller's, or that of an agent that is gone, whom anybody may name where auth is off."""
+    if (named := ctx.call.other_named) is not None and (agent := await match_agent(ctx, named)) is not None:
+        presence = (await ctx.presence.peek([agent.name.lower()]))[0]
+        if not is_live(agent, presence, ctx.now, ctx.settings.health.zombie_seconds):
+            return agent.name
+    return ctx.agent
 
 
 async def _forget(ctx: Context, key: str, result: Removed) -> None:

@@ -75,12 +75,26 @@ async def test_a_filtered_page_does_not_hide_what_it_left_out(masc: MascApp) -> 
     assert len((await masc.call("masc_listen", "gemini"))["messages"]) == 3
 
 
-async def test_an_undelivered_answer_moves_nothing(masc: MascApp) -> None:
+async def test_an_undelivered_answer_moves_nothing(masc: MascApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("masc_plugin_comm.handing.PATIENCE", 0.0)
     await masc.call("masc_join", "gemini")
     await send(masc, 2)
     outcome = await masc.kernel.call("masc_listen", {"agent_name": "gemini"}, masc.client())
     again = await masc.call("masc_listen", "gemini")
     assert numbers(dict(outcome.structured)) == numbers(again)
+
+
+async def test_the_next_request_can_overtake_a_delivery(masc: MascApp) -> None:
+    await masc.call("masc_join", "gemini")
+    await send(masc, 25)
+    first = await masc.kernel.call("masc_listen", {"agent_name": "gemini"}, masc.client())
+    # The client has the answer, and asks again before the server gets to know.
+    second = asyncio.create_task(masc.call("masc_listen", "gemini"))
+    await settle()
+    assert not second.done()
+    for callback in first.delivered:
+        await callback()
+    assert not {*numbers(dict(first.structured))} & {*numbers(await second)}
 
 
 @every_store

@@ -198,7 +198,17 @@ async def test_a_line_over_the_limit_is_an_error_and_the_connection_goes_on(loop
     [
         (b"{", -32700, None),
         (b"\xff\xfe", -32700, None),
-        (b'"\\ud800"', -32700, None),
+        (b'"\\ud800"', -32600, None),
+        (b'{"jsonrpc":"2.0","id":6,"method":"to\\ud800ols"}', -32600, 6),
+        (b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":6,"method":"tools/list","params":{"cursor":"\\udc00"}}', -32600, 6),
+        (
+            b'{"jsonrpc":"2.0","id":6,"method":"tools/call","params":{"name":"a","_meta":{"progressToken":"\\udc00"}}}',
+            -32600,
+            6,
+        ),
+        (b'{"jsonrpc":"2.0","id":NaN,"method":"\\ud800"}', -32700, None),
+        (b'{"jsonrpc":"2.0","id":6,"x":"\\ud800","y":' + b"[" * 9_000, -32700, None),
         (b"[" * 9_000, -32700, None),
         (b"[]", -32600, None),
         (b"null", -32600, None),

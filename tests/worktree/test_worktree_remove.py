@@ -154,3 +154,15 @@ async def test_an_inactive_agents_worktree_is_removed_by_naming_it(
     assert not tree.path.exists()
     status = await masc.call("masc_agents", "codex", include_inactive=True)
     assert [a["status"] for a in status["agents"] if a["name"] == "claude"] == ["inactive"]
+
+
+async def test_an_endpoint_with_a_name_may_remove_a_gone_agents_worktree_too(masc: MascApp, repo: Repo) -> None:
+    tree = await _made(masc, repo)
+    boss = masc.client(agent="boss")
+    kept = await masc.outcome(REMOVE, boss, agent_name="claude", task_id="a")
+    assert kept.error is not None and kept.error.code == "worktree_not_found"  # claude is there: its name is ignored
+    assert tree.path.exists()
+    await masc.call("masc_leave", "claude")
+    removed = await masc.outcome(REMOVE, boss, agent_name="claude", task_id="a")
+    assert removed.structured["removed"] is True and "warnings" not in removed.structured
+    assert not tree.path.exists()
