@@ -53,8 +53,9 @@ class Process:
 
     async def ended(self) -> tuple[int, str]:
         """Exit status and what stood on standard error, within the five seconds we promise."""
-        error = await asyncio.wait_for(self.stderr.read(), BOUND)
-        return await asyncio.wait_for(self.process.wait(), BOUND), error.decode()
+        async with asyncio.timeout(5):
+            error = await self.stderr.read()
+            return await self.process.wait(), error.decode()
 
     async def says(self, word: str) -> None:
         async with asyncio.timeout(BOUND):
