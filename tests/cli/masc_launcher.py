@@ -9,6 +9,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 def ask(
     address: str, program: str, arguments: Sequence[str], cwd: str, env: dict[str, str], streams: Sequence[int]
@@ -27,13 +29,16 @@ def ask(
 
 
 def _launch(address: str, program: str, arguments: list[str]) -> int:
+    # One that comes before we can pass it on has to wait, not to end us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     with ask(address, program, arguments, os.getcwd(), dict(os.environ), (0, 1, 2)) as connection:
 
         def pass_on(number: int, _: object) -> None:
             connection.send(bytes([number]))
 
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _PASSED_ON:
             signal.signal(number, pass_on)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         # The command's own: an end of a pipe that is kept here would never be seen to close.
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
