@@ -10,6 +10,7 @@ import atexit
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,8 +58,7 @@ def launcher(program: Path | None = None) -> list[str]:
 @cache
 def address() -> str:
     """Where the forking process of this test process listens; it ends with this process."""
-    directory = tempfile.TemporaryDirectory(prefix="masc-fork-")
-    path = str(Path(directory.name) / "socket")
+    path = str(Path(tempfile.mkdtemp(prefix="masc-fork-")) / "socket")
     until_we_end, ours = os.pipe()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -72,7 +72,6 @@ def address() -> str:
     def end() -> None:
         os.close(ours)
         process.wait()
-        directory.cleanup()
 
     atexit.register(end)
     return path
@@ -84,6 +83,7 @@ def _serve(until: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         if until in select.select([listener.fileno(), until], [], [])[0]:
+            shutil.rmtree(Path(listener.getsockname()).parent)  # whoever made it may have been killed
             return
         connection, _ = listener.accept()
         _, streams, _, _ = socket.recv_fds(connection, 1, 3)
