@@ -19,6 +19,7 @@ pytest_plugins = (
     "operate_fixtures",
     "postgres_fixtures",
     "postgres_own",
+    "quick_runs",
     "redis_fixtures",
     "table_fixtures",
     "wire_fixtures",

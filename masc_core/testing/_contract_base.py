@@ -22,7 +22,7 @@ MakeDriver = Callable[[Clock, str], Driver]
 """Makes a driver for a clock and a room, not yet opened."""
 OpenDriver = Callable[..., Awaitable[Driver]]
 """``await open_driver(room="default")`` opens a driver that the end of the test closes."""
-BOUND = 5.0
+BOUND = 20.0
 """Seconds after which a test that waits for something has failed."""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from audit_support import Raw, calls, fault, log, told, verified
+from masc_forking import launcher
 
 from masc_core import Context, hookimpl
 from masc_core.context import Caller
@@ -135,7 +135,7 @@ async def test_5_eight_processes_writing_at_once_leave_one_line(tmp_path: Path) 
     async with masc_app(tmp_path, backend="sqlite") as app:
         await app.call("masc_init")
     worker = Path(__file__).with_name("audit_worker.py")
-    command = [sys.executable, str(worker), str(tmp_path)]
+    command = [*launcher(worker), str(tmp_path)]
     running = [subprocess.Popen([*command, f"agent-{n}", "25"]) for n in range(8)]
     assert [process.wait(100) for process in running] == [0] * 8
     async with masc_app(tmp_path, backend="sqlite") as app:

@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from cli_support import ENVIRONMENT, MASC
+from cli_support import ENVIRONMENT
+from masc_forking import launcher
 from wire_support import LEGACY, MODERN
 
 BOUND = 60.0
@@ -18,7 +19,7 @@ BOUND = 60.0
 @contextlib.contextmanager
 def serving(path: Path, *options: str) -> Iterator[str]:
     """A real HTTP server; its URL of /mcp."""
-    command = [*MASC, "serve", "--http", "--port", "0", "--project", str(path), *options]
+    command = [*launcher(), "serve", "--http", "--port", "0", "--project", str(path), *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         try:
             assert process.stderr is not None

@@ -199,7 +199,7 @@ async def test_a_waiting_call_of_a_revoked_credential_ends(masc: MascApp) -> Non
     while not any(a["status"] == "listening" for a in (await room.ask("masc_status"))["agents"]):
         await asyncio.sleep(0)
     await room.ask("masc_auth_revoke", room.admin, agent_name="claude")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await waiting)["error"]["code"] == "invalid_token"
 
 
@@ -212,7 +212,7 @@ async def test_somebody_elses_revocation_disturbs_no_waiting(masc: MascApp, cloc
         await asyncio.sleep(0)
     await room.ask("masc_auth_revoke", room.admin, agent_name="gemini")
     await room.ask("masc_broadcast", room.admin, message="still there?")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert [m["content"] for m in (await waiting)["messages"]] == ["still there?"]
 
 

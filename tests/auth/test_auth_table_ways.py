@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from cli_support import ENVIRONMENT
 from click.testing import CliRunner
 from credential_rooms import StoredRoom, store_room
 from credential_table import COLUMNS, OTHER, REGISTRY, Cell, Credential, Table, cells, ending, expected
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from wire_support import call, initialize
@@ -67,11 +67,11 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Rooms:
 @asynccontextmanager
 async def over_stdio(room: StoredRoom, role: Role, credential: Credential) -> AsyncIterator[Client]:
     """A server process of its own with the credential in its environment, and its client."""
-    arguments = [str(CLOCKED), "serve", "--stdio", "--project", str(room.path)]
-    arguments += ["--agent", OTHER] if credential is Credential.ENDPOINT else []
+    command = [*launcher(CLOCKED), "serve", "--stdio", "--project", str(room.path)]
+    command += ["--agent", OTHER] if credential is Credential.ENDPOINT else []
     token = room.tokens.get((role, credential))
     env = {**ENVIRONMENT, **({"MASC_TOKEN": token} if token is not None else {})}
-    server = StdioServerParameters(command=sys.executable, args=arguments, env=env)
+    server = StdioServerParameters(command=command[0], args=command[1:], env=env)
     async with asyncio.timeout(BOUND), Client(stdio_client(server), mode="legacy") as client:
         yield client
 

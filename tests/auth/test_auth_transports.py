@@ -16,7 +16,8 @@ import httpx
 import pytest
 from auth_serving import BOUND, headers, serving
 from auth_support import UNKNOWN
-from cli_support import ENVIRONMENT, MASC, Ran, masc
+from cli_support import ENVIRONMENT, Ran, masc
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from wire_support import call, envelope, initialize
@@ -166,8 +167,8 @@ async def test_the_list_of_an_authenticated_agent_has_no_caller_and_is_its_own(u
 @contextlib.asynccontextmanager
 async def over_stdio(path: Path, **env: str) -> AsyncIterator[Client]:
     """A stdio server with this environment, and its client."""
-    arguments = [*MASC[1:], "serve", "--stdio", "--mode", "full", "--project", str(path)]
-    parameters = StdioServerParameters(command=MASC[0], args=arguments, env={**ENVIRONMENT, **env})
+    command = [*launcher(), "serve", "--stdio", "--mode", "full", "--project", str(path)]
+    parameters = StdioServerParameters(command=command[0], args=command[1:], env={**ENVIRONMENT, **env})
     async with asyncio.timeout(BOUND), Client(stdio_client(parameters), mode="legacy") as client:
         yield client
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 from attrs import define, field
-from cli_support import ENVIRONMENT, MASC
+from cli_support import ENVIRONMENT
+from masc_forking import launcher
 
 from masc_core.cli import main
 from masc_core.frozen import frozen
@@ -111,7 +112,7 @@ class Reader:
         programs, project = path / "programs", path / "project"
         programs.mkdir()
         (project / "DIR").mkdir(parents=True)  # what the documents call it
-        for name, text in (("masc", f'#!/bin/sh\nexec {shlex.join(MASC)} "$@"\n'), ("claude", _CLIENT)):
+        for name, text in (("masc", f'#!/bin/sh\nexec {shlex.join(launcher())} "$@"\n'), ("claude", _CLIENT)):
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         clean = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("GIT_")}
@@ -148,7 +149,7 @@ class Reader:
         assert done.returncode == 0, f"{lines}\n{done.stdout}{done.stderr}"
 
     def _serve(self, line: str) -> None:
-        command = [*MASC, *shlex.split(line, comments=True)[1:]]
+        command = [*launcher(), *shlex.split(line, comments=True)[1:]]
         environment = {**self._environment, "MASC_MCP_PORT": "0"}  # the usual port may be somebody's
         server = subprocess.Popen(
             command, cwd=self.project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 import pytest
 from bench_support import ECHO, bad_server, echo_over_http
-from cli_support import MASC, Ran, masc
+from cli_support import Ran, masc
 from click.testing import CliRunner
+from masc_forking import launcher
 
 from masc_core.cli import main
 
@@ -110,7 +111,7 @@ def test_a_run_ends_in_time(project: Path) -> None:
 def test_the_tool_list_is_counted_as_it_is_served(project: Path) -> None:
     import bpe_openai
 
-    command = shlex.join([*MASC, "serve", "--stdio", "--project", str(project), "--mode", "minimal"])
+    command = shlex.join([*launcher(), "serve", "--stdio", "--project", str(project), "--mode", "minimal"])
     found = report(masc(project, "bench", "--tokens", "--stdio", command, "--compare", ECHO, "--json"))
     ours, echo = found["servers"]
     listed = masc(project, "tools", "--mode", "minimal", "--json").json
@@ -138,7 +139,7 @@ def test_a_token_from_the_environment_opens_a_server_and_is_not_shown(project: P
     masc(project, "call", "masc_init", "{}")
     assert masc(project, "auth", "enable", "--require-token").status == 0
     token = masc(project, "auth", "token", "bench", "--json").json["token"]
-    command = [*MASC, "serve", "--http", "--port", "0", "--project", str(project)]
+    command = [*launcher(), "serve", "--http", "--port", "0", "--project", str(project)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None

@@ -60,7 +60,7 @@ async def test_clients_call_at_the_same_time_and_share_the_calls() -> None:
         await together.wait()
 
     lane = Lane("together", call)
-    await asyncio.wait_for(measure([[lane]], Limits(clients=3, calls=30, warm_up=1)), 5)
+    await asyncio.wait_for(measure([[lane]], Limits(clients=3, calls=30, warm_up=1)), 20)
     assert len(lane.times) == 30
     assert sorted(by_client) == sorted([0, 1, 2] * 11)
 

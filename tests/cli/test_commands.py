@@ -8,7 +8,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from cli_support import ENVIRONMENT, MASC, add_task, masc
+from cli_support import ENVIRONMENT, add_task, masc
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
@@ -119,8 +120,8 @@ def test_call_refuses_what_is_no_agent_name(project: Path, name: str) -> None:
 
 async def _listed(project: Path, *options: str) -> bytes:
     """The array of tools/list as a real stdio server sends it."""
-    arguments = [*MASC[1:], "serve", "--stdio", "--project", str(project), *options]
-    server = StdioServerParameters(command=MASC[0], args=arguments, env=ENVIRONMENT)
+    command = [*launcher(), "serve", "--stdio", "--project", str(project), *options]
+    server = StdioServerParameters(command=command[0], args=command[1:], env=ENVIRONMENT)
     async with Client(server, cache=None) as client:
         tools = (await client.list_tools()).tools
     return orjson.dumps([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools])
@@ -170,8 +171,10 @@ def test_mode_suggests_what_to_leave_out(project: Path) -> None:
 
 async def _used(project: Path, tool: str, times: int) -> None:
     """Call a tool over stdio; the server writes what it counted when it ends."""
-    arguments = [*MASC[1:], "serve", "--stdio", "--project", str(project), "--agent", "claude"]
-    async with Client(StdioServerParameters(command=MASC[0], args=arguments, env=ENVIRONMENT), cache=None) as client:
+    command = [*launcher(), "serve", "--stdio", "--project", str(project), "--agent", "claude"]
+    async with Client(
+        StdioServerParameters(command=command[0], args=command[1:], env=ENVIRONMENT), cache=None
+    ) as client:
         await client.call_tool("masc_join", {})
         for _ in range(times):
             await client.call_tool(tool, {})

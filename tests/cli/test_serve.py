@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 from cli_support import ENVIRONMENT, MASC, add_task, masc
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
@@ -75,8 +76,20 @@ def test_server_json_of_another_server_stays(project: Path) -> None:
 
 
 async def test_stdio_serves_one_named_agent_in_a_fixed_mode(project: Path) -> None:
-    arguments = [*MASC[1:], "serve", "--stdio", "--mode", "solo", "--agent", "claude", "--project", str(project)]
-    async with Client(StdioServerParameters(command=MASC[0], args=arguments, env=ENVIRONMENT), cache=None) as client:
+    command = [
+        *launcher(),
+        "serve",
+        "--stdio",
+        "--mode",
+        "solo",
+        "--agent",
+        "claude",
+        "--project",
+        str(project),
+    ]
+    async with Client(
+        StdioServerParameters(command=command[0], args=command[1:], env=ENVIRONMENT), cache=None
+    ) as client:
         assert not (project / ".masc").exists()
         await client.call_tool("masc_join", {})
         status = (await client.call_tool("masc_status", {})).structured_content
@@ -128,8 +141,10 @@ async def test_allow_room_limits_where_clients_go(project: Path, tmp_path: Path)
     inside, outside = project / "sub", tmp_path / "outside"
     inside.mkdir()
     outside.mkdir()
-    arguments = [*MASC[1:], "serve", "--stdio", "--project", str(project), "--allow-room", str(project)]
-    async with Client(StdioServerParameters(command=MASC[0], args=arguments, env=ENVIRONMENT), cache=None) as client:
+    command = [*launcher(), "serve", "--stdio", "--project", str(project), "--allow-room", str(project)]
+    async with Client(
+        StdioServerParameters(command=command[0], args=command[1:], env=ENVIRONMENT), cache=None
+    ) as client:
         refused = (await client.call_tool("masc_set_room", {"path": str(outside)})).structured_content
         assert refused is not None
         assert refused["error"]["code"] == "path_not_allowed"

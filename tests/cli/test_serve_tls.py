@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from cli_support import ENVIRONMENT, MASC, masc
+from cli_support import ENVIRONMENT, masc
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -28,7 +29,18 @@ def certificate(directory: Path, *options: str) -> tuple[Path, Path]:
 
 async def test_a_client_that_trusts_the_certificate_speaks_to_it(project: Path, tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
-    command = [*MASC, "serve", "--project", str(project), "--port", "0", "--tls-cert", str(cert), "--tls-key", str(key)]
+    command = [
+        *launcher(),
+        "serve",
+        "--project",
+        str(project),
+        "--port",
+        "0",
+        "--tls-cert",
+        str(cert),
+        "--tls-key",
+        str(key),
+    ]
     with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

@@ -103,7 +103,7 @@ async def test_a_waiting_listener_is_woken_by_a_message(masc: MascApp) -> None:
     waiting = asyncio.create_task(masc.call("masc_listen", "gemini"))
     await settle()
     await send(masc, 1)
-    heard = await asyncio.wait_for(waiting, 5)
+    heard = await asyncio.wait_for(waiting, 20)
     assert [m["content"] for m in heard["messages"]] == ["message 0"]
     assert heard["timed_out"] is False
 
@@ -127,7 +127,7 @@ async def test_running_out_of_time_is_success(masc: MascApp, clock: ManualClock)
     waiting = asyncio.create_task(masc.call("masc_listen", "gemini", timeout=100))
     await settle()
     await clock.advance(101)
-    heard = await asyncio.wait_for(waiting, 5)
+    heard = await asyncio.wait_for(waiting, 20)
     assert (heard["messages"], heard["timed_out"], heard["waited_seconds"]) == ([], True, 100)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from masc_forking import launcher
 from postgres_fixtures import every_store
 from support_core import admin, call
 
@@ -327,7 +327,7 @@ async def test_eight_processes_claim_five_hundred_tasks_each_once(tmp_path: Path
             outcome = await kernel.call("masc_add_task", {"title": f"T{n}"}, local_client("boss"))
             assert outcome.error is None
     workers = [
-        subprocess.Popen([sys.executable, str(WORKER), str(tmp_path), f"agent{n}"], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([*launcher(WORKER), str(tmp_path), f"agent{n}"], stdout=subprocess.PIPE, text=True)
         for n in range(8)
     ]
     claimed = [line for worker in workers for line in worker.communicate(timeout=90)[0].split()]

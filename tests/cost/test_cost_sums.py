@@ -107,7 +107,7 @@ async def check(masc: MascApp, clock: ManualClock, entries: Sequence[Known]) -> 
 
 
 @pytest.mark.parametrize("page", [1, 3, buckets.MOST_SLOTS])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(steps, max_size=25))
 def test_every_report_is_the_sum_of_its_entries(monkeypatch: pytest.MonkeyPatch, page: int, script: list[Step]) -> None:
     monkeypatch.setattr(buckets, "MOST_SLOTS", page)

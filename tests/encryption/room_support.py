@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
+from cli_support import ENVIRONMENT, MASC, Ran
+from cli_support import masc as run_masc
 
-from masc_core.frozen import frozen
 from masc_core.kernel import Kernel
 from masc_core.store.driver import Driver
 from masc_core.store.sealed import SealedDriver
@@ -19,32 +15,27 @@ from masc_core.sweep import due_once
 from masc_core.testing.app import MascApp
 from masc_plugin_encryption.migration import Converter
 
-MASC = [sys.executable, "-m", "masc_core"]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MASC_") and name != "ME_ROOT"}
+__all__ = [
+    "ENVIRONMENT",
+    "KEY",
+    "MASC",
+    "OTHER",
+    "Ran",
+    "convert",
+    "convert_in_background",
+    "files_with",
+    "inner",
+    "masc",
+    "sealed_driver",
+    "stored_bytes",
+]
+
 KEY, OTHER = "a1" * 32, "b2" * 32
-
-
-@frozen
-class Ran:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Standard output, parsed."""
-        return orjson.loads(self.out)
 
 
 def masc(project: Path, *arguments: str, key: str | None = None, **env: str) -> Ran:
     """Run ``masc`` in a process of its own."""
-    given = {**ENVIRONMENT, **env, **({"MASC_ENCRYPTION_KEY": key} if key is not None else {})}
-    done = subprocess.run(
-        [*MASC, *arguments], cwd=project, env=given, input="", capture_output=True, text=True, timeout=60, check=False
-    )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return run_masc(project, *arguments, env={**env, **({"MASC_ENCRYPTION_KEY": key} if key is not None else {})})
 
 
 def sealed_driver(app: MascApp | Kernel) -> SealedDriver:

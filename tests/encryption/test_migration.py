@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 from room_support import (
@@ -381,9 +382,21 @@ async def test_a_server_converts_while_it_serves(tmp_path: Path) -> None:
     """The real one: switched on through a tool, sealed without anybody asking again."""
     lift_limits(tmp_path)
     assert masc(tmp_path, "call", "masc_init").status == 0
-    arguments = [*MASC[1:], "serve", "--stdio", "--mode", "full", "--project", str(tmp_path), "--agent", "claude"]
+    command = [
+        *launcher(),
+        "serve",
+        "--stdio",
+        "--mode",
+        "full",
+        "--project",
+        str(tmp_path),
+        "--agent",
+        "claude",
+    ]
     environment = {**ENVIRONMENT, "MASC_ENCRYPTION_KEY": KEY}
-    async with Client(StdioServerParameters(command=MASC[0], args=arguments, env=environment), cache=None) as client:
+    async with Client(
+        StdioServerParameters(command=command[0], args=command[1:], env=environment), cache=None
+    ) as client:
 
         async def call(tool: str, **given: Any) -> dict[str, Any]:
             facts: dict[str, Any] = (await client.call_tool(tool, given)).structured_content

@@ -59,5 +59,7 @@ class TestSealedPostgres(DriverContract):
     @pytest.fixture
     def make_driver(self, postgres_url: str, postgres_cluster: str, mode: str) -> MakeDriver:
         return lambda clock, room: OwningDriver(
-            PostgresDriver(postgres_url, clock, cluster=postgres_cluster, room=room), Vault(room), STATES[mode]
+            PostgresDriver(postgres_url, clock, cluster=postgres_cluster, room=room, durability="process"),
+            Vault(room),
+            STATES[mode],
         )

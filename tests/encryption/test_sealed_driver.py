@@ -325,7 +325,7 @@ async def test_seals_are_counted_over_processes_and_a_key_wears_out(make: Callab
         assert not one.exhausted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     body=st.binary(max_size=300), collection=st.text(max_size=20), id=st.text(max_size=20), seq=st.integers(1, 2**63)
 )

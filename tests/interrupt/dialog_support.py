@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import mcp_types as types
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -90,19 +88,10 @@ async def serving(app: MascApp) -> AsyncIterator[str]:
 
 def stdio(project: Path, agent: str | None, mode: Any, user: User | None) -> Client:
     """A client of a stdio server process of its own."""
-    arguments = ["-m", "masc_core", "serve", "--stdio", "--mode", "full", "--project", str(project)]
-    arguments += ["--agent", agent] if agent else []
-    parameters = StdioServerParameters(command=sys.executable, args=arguments)
+    command = [*launcher(), "serve", "--stdio", "--mode", "full", "--project", str(project)]
+    command += ["--agent", agent] if agent else []
+    parameters = StdioServerParameters(command=command[0], args=command[1:])
     return Client(stdio_client(parameters), mode=mode, elicitation_callback=user)
 
 
 Connect = Callable[[User | None], contextlib.AbstractAsyncContextManager[Client]]
-
-
-def masc(cwd: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line as its users do, in a process of its own."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MASC_") and k != "ME_ROOT"}
-    return subprocess.run(
-        [sys.executable, "-m", "masc_core", *arguments], cwd=cwd, env=environment, input=stdin, capture_output=True,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip

@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 import pytest
-from dialog_support import ASK, BOUND, facts, masc, stdio
+from cli_support import masc
+from dialog_support import ASK, BOUND, facts, stdio
 
 HUMAN = f"human:{getpass.getuser()}"
 
@@ -29,16 +30,16 @@ def ask(project: Path, **changed: Any) -> dict[str, Any]:
     """Raise an interrupt as claude."""
     arguments = orjson.dumps({**ASK, "wait_seconds": 0, **changed}).decode()
     ran = masc(project, "call", "masc_interrupt", arguments, "--agent", "claude", "--json")
-    assert ran.returncode == 0, ran
-    asked: dict[str, Any] = orjson.loads(ran.stdout)
+    assert ran.status == 0, ran
+    asked: dict[str, Any] = orjson.loads(ran.out)
     return asked
 
 
 def json_of(project: Path, *arguments: str, stdin: str = "") -> dict[str, Any]:
     """What a checkpoint command prints for programs."""
     ran = masc(project, "checkpoint", *arguments, "--json", stdin=stdin)
-    assert ran.returncode == 0, ran
-    printed: dict[str, Any] = orjson.loads(ran.stdout)
+    assert ran.status == 0, ran
+    printed: dict[str, Any] = orjson.loads(ran.out)
     return printed
 
 
@@ -55,21 +56,21 @@ async def test_approving_on_the_command_line_wakes_the_agent_at_once(project: Pa
         decided = time.monotonic()
         answer = facts(await waiting)
         assert time.monotonic() - decided < 1
-    assert ran.returncode == 0, ran
-    assert checkpoint in ran.stdout
+    assert ran.status == 0, ran
+    assert checkpoint in ran.out
     assert (answer["decision"], answer["comment"], answer["edited_state"]) == ("approved", "go on", {"rows": 3})
 
 
 def test_the_command_that_is_named_decides(project: Path) -> None:
     """What how_to_decide says can be run as it stands."""
     how = ask(project)["how_to_decide"].removesuffix(" (or reject)").split()
-    assert masc(project, *how[1:]).returncode == 0
+    assert masc(project, *how[1:]).status == 0
     assert ask(project)["how_to_decide"] == f"decided by {HUMAN}"
 
 
 def test_a_person_rejects_and_looks_at_what_was_asked(project: Path) -> None:
     asked = ask(project, state={"rows": 3})["checkpoint_id"]
-    assert asked in masc(project, "checkpoint", "pending").stdout
+    assert asked in masc(project, "checkpoint", "pending").out
     shown = json_of(project, "show", asked)["checkpoint"]
     assert (shown["state"], shown["interrupt_message"], shown["decision"]) == (
         {"rows": 3},
@@ -86,16 +87,16 @@ def test_a_person_rejects_and_looks_at_what_was_asked(project: Path) -> None:
 def test_a_local_command_under_the_requesters_name_is_refused(project: Path) -> None:
     ask(project)
     ran = masc(project, "call", "masc_approve", '{"task_id": "task-001"}', "--agent", "claude", "--json")
-    assert ran.returncode == 1
-    assert orjson.loads(ran.stdout)["error"]["details"]["reason"] == "self_approval"
+    assert ran.status == 1
+    assert orjson.loads(ran.out)["error"]["details"]["reason"] == "self_approval"
 
 
 def test_refusals_exit_with_1_and_wrong_usage_with_2(project: Path) -> None:
     asked = ask(project)["checkpoint_id"]
     missing = masc(project, "checkpoint", "approve", "cp-task-001-3-99")
-    assert (missing.returncode, missing.stderr.split(":")[0]) == (1, "interrupt_not_found")
+    assert (missing.status, missing.err.split(":")[0]) == (1, "interrupt_not_found")
     unknown = masc(project, "checkpoint", "show", "cp-task-001-3-99")
-    assert (unknown.returncode, unknown.stderr.split(":")[0]) == (1, "checkpoint_not_found")
+    assert (unknown.status, unknown.err.split(":")[0]) == (1, "checkpoint_not_found")
     wrong: tuple[tuple[str, ...], ...] = (
         ("approve",),
         ("approve", "task-001"),
@@ -105,7 +106,7 @@ def test_refusals_exit_with_1_and_wrong_usage_with_2(project: Path) -> None:
         ("revert", "--task", "t"),
     )
     for arguments in wrong:
-        assert masc(project, "checkpoint", *arguments, stdin="[1]").returncode == 2, arguments
+        assert masc(project, "checkpoint", *arguments, stdin="[1]").status == 2, arguments
     assert json_of(project, "pending")["count"] == 1
 
 
@@ -120,7 +121,7 @@ def test_a_person_keeps_takes_up_and_leaves_checkpoints(project: Path) -> None:
     second = json_of(project, "save", "--task", "t", "--step", "2", "--action", "check")
     assert (second["checkpoint"]["id"], second["completed"]) == ("cp-t-2-2", ["cp-t-1-1"])
     late = masc(project, "checkpoint", "resume", "cp-t-1-1")
-    assert (late.returncode, late.stderr.split(":")[0]) == (1, "checkpoint_invalid_state")
+    assert (late.status, late.err.split(":")[0]) == (1, "checkpoint_invalid_state")
     branched = json_of(project, "branch", "--task", "t", "--step", "1", "--name", "other")
     assert (branched["checkpoint"]["state"], branched["source_id"]) == ({"rows": 3}, "cp-t-1-1")
     waiting = ask(project, task_id="t", step=5)["checkpoint_id"]
@@ -135,4 +136,4 @@ def test_a_person_keeps_takes_up_and_leaves_checkpoints(project: Path) -> None:
     assert json_of(project, "show", "cp-t-2-2")["checkpoint"]["status"] == "reverted"
     assert json_of(project, "revert", "--task", "t", "--to", "1")["count"] == 0
     refused = masc(project, "checkpoint", "branch", "--task", "t", "--step", "2", "--name", "n")
-    assert (refused.returncode, refused.stderr.split(":")[0]) == (1, "checkpoint_invalid_state")
+    assert (refused.status, refused.err.split(":")[0]) == (1, "checkpoint_invalid_state")

@@ -218,7 +218,7 @@ async def test_a_decision_elsewhere_wakes_the_wait(masc: MascApp, clock: ManualC
     waiting = await asking(masc, masc, wait_seconds=300)
     before = clock.monotonic()
     await decide(masc, "masc_approve", "gemini", task_id="task-001", comment="go", edited_state={"n": 2})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await waiting
     assert (answer["decision"], answer["comment"], answer["edited_state"]) == ("approved", "go", {"n": 2})
     assert answer["timed_out"] is False
@@ -269,7 +269,7 @@ async def test_a_cancelled_wait_leaves_the_interrupt_as_it_is(masc: MascApp) -> 
 async def test_a_stopping_server_ends_the_wait(masc: MascApp) -> None:
     waiting = await asking(masc, masc, wait_seconds=300)
     masc.kernel.stopping.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await waiting)["timed_out"] is True
 
 
@@ -563,7 +563,7 @@ async def test_a_decision_in_another_process_wakes_the_wait(two: tuple[MascApp, 
     here, there = two
     waiting = await asking(here, there, wait_seconds=300)
     await decide(there, "masc_approve", "gemini", task_id="task-001")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert (await waiting)["decision"] == "approved"
 
 
@@ -774,7 +774,7 @@ async def test_time_runs_out_during_a_wait(tmp_path: Path, clock: ManualClock) -
     async with masc_app(tmp_path, clock=clock, settings=Settings(sections=sections)) as masc:
         waiting = await asking(masc)
         await clock.advance(75)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             answer = await waiting
         assert (answer["decision"], answer["reject_reason"], answer["timed_out"]) == ("rejected", "timeout", False)
 

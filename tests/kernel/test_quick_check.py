@@ -34,7 +34,7 @@ def test_it_accepts_the_examples_of_the_contract(name: str, registry: Registry) 
     assert [example for example in contract.tool.examples if not check(example)] == []
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_what_it_accepts_is_valid(data: st.DataObject, registry: Registry) -> None:
     contract = registry.contracts[data.draw(st.sampled_from(sorted(registry.contracts)))]

@@ -66,4 +66,4 @@ class Meeting:
         self.arrived += 1
         if self.arrived == self.size:
             self.complete.set()
-        await asyncio.wait_for(self.complete.wait(), 5)
+        await asyncio.wait_for(self.complete.wait(), 20)

@@ -161,7 +161,7 @@ async def test_several_kernels_on_one_file_answer_every_task_once(tmp_path: Path
 async def listening(masc: MascApp, agent: str) -> asyncio.Task[dict[str, Any]]:
     """A masc_listen of ``agent`` that waits already."""
     waiting = asyncio.create_task(masc.call("masc_listen", agent, timeout=50))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not any(
             a["name"] == agent and a["status"] == "listening" for a in (await masc.call("masc_who"))["agents"]
         ):
@@ -173,11 +173,11 @@ async def test_a_new_task_and_its_result_wake_the_one_concerned(masc: MascApp) -
     await opened(masc, "gemini", "codex")
     gemini, codex = await listening(masc, "gemini"), await listening(masc, "codex")
     task = await ask(masc, to="gemini")
-    heard = await asyncio.wait_for(gemini, 5)
+    heard = await asyncio.wait_for(gemini, 20)
     assert (heard["portal_tasks_waiting"], heard["messages"], heard["timed_out"]) == (1, [], False)
     claude = await listening(masc, "claude")
     await masc.call("masc_portal_send", "gemini", message="done", reply_to=task, result_status="completed")
-    heard = await asyncio.wait_for(claude, 5)
+    heard = await asyncio.wait_for(claude, 20)
     assert (heard["portal_tasks_waiting"], heard["timed_out"]) == (1, False)
     assert not codex.done(), "it is nothing to a third agent"
     codex.cancel()
@@ -195,7 +195,7 @@ async def test_a_task_that_waits_is_told_at_once_until_it_is_read(masc: MascApp,
     waiting = await listening(masc, "gemini")
     for _ in range(5):
         await clock.advance(11)
-    assert (await asyncio.wait_for(waiting, 5))["timed_out"] is True
+    assert (await asyncio.wait_for(waiting, 20))["timed_out"] is True
 
 
 async def test_a_listener_in_another_process_is_woken(tmp_path: Path, registry: Registry) -> None:
@@ -206,4 +206,4 @@ async def test_a_listener_in_another_process_is_woken(tmp_path: Path, registry: 
         await opened(one, "gemini")
         waiting = await listening(two, "gemini")
         await ask(one)
-        assert (await asyncio.wait_for(waiting, 5))["portal_tasks_waiting"] == 1
+        assert (await asyncio.wait_for(waiting, 20))["portal_tasks_waiting"] == 1

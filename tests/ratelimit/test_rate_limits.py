@@ -301,11 +301,11 @@ def test_callers_are_forgotten_before_they_fill_the_memory() -> None:
 
 
 async def test_counting_a_call_takes_a_few_microseconds(room: MascApp) -> None:
-    """A bound far above the 20 µs it may cost, for machines that are busy."""
-    windows, begun = Windows(), time.perf_counter()
+    """A bound far above the 20 µs it may cost, in the time of this process: others may be busy."""
+    windows, begun = Windows(), time.process_time()
     for n in range(10_000):
         windows.charge("read", 100_000, 5, float(n) / 1000)
-    assert (time.perf_counter() - begun) / 10_000 < 100e-6
+    assert (time.process_time() - begun) / 10_000 < 100e-6
     assert Caller().role is Role.WORKER
 
 

@@ -226,7 +226,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(FRAGMENTS, max_size=14).map("".join))
 def test_redacting_any_text_twice_changes_nothing_more(text: str) -> None:
     once = redact(text)

@@ -38,7 +38,7 @@ def connections(db: psycopg.Connection[Any], state: str = "%") -> int:
 
 
 async def soon(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not holds():
             await asyncio.sleep(0.01)
 

@@ -40,7 +40,7 @@ class Proxy:
         """Send on the request that was held; the server's answer, which its client will never see."""
         request, reader, writer = self.held.pop()
         writer.write(request)
-        answer = await asyncio.wait_for(reader.read(_CHUNK), 5)
+        answer = await asyncio.wait_for(reader.read(_CHUNK), 20)
         writer.close()
         return answer
 

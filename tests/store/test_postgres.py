@@ -82,7 +82,7 @@ class TestLock:
                     await asyncio.sleep(0.005)
                     assert [e.seq for e in await store.read_log("log")] == [1]
                 slow.commit()
-            assert (await asyncio.wait_for(task, 5)).appended == (3,)
+            assert (await asyncio.wait_for(task, 20)).appended == (3,)
             assert [e.body for e in await store.read_log("log")] == [b"1", b"slow", b"fast"]
 
     @pytest.mark.parametrize("write", [Put(A, b"1"), LATE, Acquire("lease", "me", 10)])
@@ -93,8 +93,8 @@ class TestLock:
             with Locked(postgres_url, store):
                 started = time.monotonic()
                 with pytest.raises(StorageBusy):
-                    await asyncio.wait_for(store.commit([], [write]), 5)
-                assert time.monotonic() - started < 2
+                    await asyncio.wait_for(store.commit([], [write]), 20)
+                assert time.monotonic() - started < 4
                 assert await store.get([A]) == [None]
             await store.commit([], [write])
 
@@ -112,23 +112,21 @@ class TestLock:
                     await asyncio.wait([task])
                     assert task.cancelled()
                 assert store._pool._lent == set()
-            await asyncio.wait_for(store.commit([], [Put(Key("things", "b"), b"")]), 5)
+            await asyncio.wait_for(store.commit([], [Put(Key("things", "b"), b"")]), 20)
             assert await store.get([A]) == [None]
             assert await store.heads(["log"]) == [Head(0, 0)]
             assert connections(postgres_admin, "idle in transaction%") == 0
         await soon(lambda: connections(postgres_admin) <= before)
 
     async def test_readers_do_not_queue_behind_commits_that_wait(self, make_postgres: Make, postgres_url: str) -> None:
-        async with make_postgres(patience=0.5) as store:
+        async with make_postgres(patience=20) as store:
             with Locked(postgres_url, store):
                 tasks = [asyncio.create_task(store.commit([], [Append("log", b"")])) for _ in range(30)]
-                await asyncio.sleep(0.05)
-                started = time.monotonic()
-                await asyncio.gather(*(store.get([A]) for _ in range(20)))
-                assert time.monotonic() - started < 0.4
-                refused = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
-            assert {type(error) for error in refused} == {StorageBusy}
-            assert await store.heads(["log"]) == [Head(0, 0)]
+                await soon(lambda: bool(store._pool._lent))
+                await asyncio.wait_for(asyncio.gather(*(store.get([A]) for _ in range(20))), 20)
+                assert not any(task.done() for task in tasks)
+            await asyncio.wait_for(asyncio.gather(*tasks), 20)
+            assert await store.heads(["log"]) == [Head(1, 30)]
 
     async def test_what_the_database_calls_a_lost_race_is_tried_again(
         self, make_postgres: Make, postgres_admin: psycopg.Connection[Any]
@@ -215,7 +213,7 @@ class TestConnections:
                 await soon(lambda: connections(postgres_admin, "active") > 0)
                 terminate(postgres_admin)
                 with pytest.raises(StorageUnavailable):
-                    await asyncio.wait_for(task, 5)
+                    await asyncio.wait_for(task, 20)
             assert await store.get([A]) == [None]
 
     async def test_a_listener_that_was_cut_off_listens_again_and_missed_nothing(
@@ -228,7 +226,7 @@ class TestConnections:
                 terminate(postgres_admin)
                 await asyncio.sleep(0.03)
                 await other.commit([], [Append("log", b"")])
-                assert await asyncio.wait_for(task, 5) == {"log": n + 1}
+                assert await asyncio.wait_for(task, 20) == {"log": n + 1}
 
     async def test_rights_taken_away_are_unavailable(self, new_database: Iterator[str]) -> None:
         url = next(new_database)

@@ -47,7 +47,10 @@ async def test_writes_of_one_commit_follow_one_another_in_every_order(make_postg
     for number, order in enumerate(dict.fromkeys(tuple(id(w) for w in order) for order in orders)):
         by_id = {id(write): write for write in writes}
         states = []
-        for driver in (make_postgres(room=f"r{number}"), MemoryDriver(ManualClock(), room=f"r{number}")):
+        for driver in (
+            make_postgres(room=f"r{number}", durability="process"),
+            MemoryDriver(ManualClock(), room=f"r{number}"),
+        ):
             async with driver as store:
                 await store.commit(
                     [], [Put(HERE, b"1", (IndexEntry("by", "old", "f"),)), Put(GONE, b"1"), Delete(GONE)]

@@ -56,7 +56,7 @@ async def test_a_message_wakes_a_listener_on_another_machine(
         listening = asyncio.create_task(one.call("masc_listen", "claude", timeout=30))
         await two.call("masc_join", "gemini")
         await two.call("masc_broadcast", "gemini", message="for you")
-        heard = await asyncio.wait_for(listening, 5)
+        heard = await asyncio.wait_for(listening, 20)
         assert heard["messages"]
 
 

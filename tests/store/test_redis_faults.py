@@ -38,7 +38,7 @@ from masc_core.store.redis import RedisDriver
 from masc_core.testing import ManualClock
 
 A = Key("things", "a")
-BOUND = 5.0
+BOUND = 20.0
 
 
 @pytest.fixture

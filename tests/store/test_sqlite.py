@@ -178,7 +178,7 @@ class TestLock:
                     assert document.body == b"1"
                 assert not task.done()
                 other.execute("ROLLBACK")
-                await asyncio.wait_for(task, 5)
+                await asyncio.wait_for(task, 20)
             assert await store.get([A]) == [(A, 2, b"2", "")]
 
     async def test_a_lock_that_stays_taken_is_storage_busy(self, path: Path) -> None:
@@ -186,7 +186,7 @@ class TestLock:
             with closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 with pytest.raises(StorageBusy):
-                    await asyncio.wait_for(store.commit([], [Put(A, b"1")]), 5)
+                    await asyncio.wait_for(store.commit([], [Put(A, b"1")]), 20)
             await store.commit([], [Put(A, b"1")])
 
     async def test_a_file_locked_at_the_start_is_a_start_error(self, path: Path) -> None:
@@ -206,7 +206,7 @@ class TestLock:
                     await asyncio.sleep(0)
                 task.cancel()
                 other.execute("ROLLBACK")
-            await asyncio.wait_for(queued, 5)
+            await asyncio.wait_for(queued, 20)
             assert task.cancelled()
             assert await store.get([A]) == [(A, 1, b"2", "")]
 

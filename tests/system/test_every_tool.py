@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -35,9 +35,9 @@ async def test_each_example_gives_a_result_or_a_declared_error(
     ):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
     lift_limits(tmp_path)
-    options = ["-m", "masc_core", "serve", "--stdio", "--mode", "full", "--project", str(tmp_path)]
+    command = [*launcher(), "serve", "--stdio", "--mode", "full", "--project", str(tmp_path)]
     clean = {k: v for k, v in os.environ.items() if not k.startswith("MASC_") and k != "ME_ROOT"}
-    server = StdioServerParameters(command=sys.executable, args=options, env=clean, cwd=tmp_path)
+    server = StdioServerParameters(command=command[0], args=command[1:], env=clean, cwd=tmp_path)
     undeclared: list[tuple[str, Any, str]] = []
     called = set()
     async with Client(stdio_client(server), mode=era) as client:

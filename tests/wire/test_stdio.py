@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from masc_forking import launcher
 from mcp.client.client import Client as SdkClient
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from wire_support import BOUND, MODERN, Json, call, envelope, initialize
@@ -53,8 +54,9 @@ class Process:
 
     async def ended(self) -> tuple[int, str]:
         """Exit status and what stood on standard error, within the five seconds we promise."""
-        error = await asyncio.wait_for(self.stderr.read(), BOUND)
-        return await asyncio.wait_for(self.process.wait(), BOUND), error.decode()
+        async with asyncio.timeout(5):
+            error = await self.stderr.read()
+            return await self.process.wait(), error.decode()
 
     async def says(self, word: str) -> None:
         async with asyncio.timeout(BOUND):
@@ -65,7 +67,7 @@ class Process:
 @asynccontextmanager
 async def started(trick: str = "-", loop: str = "asyncio") -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, SERVER, trick, loop, stdin=-1, stdout=-1, stderr=-1, env=ENV
+        *launcher(Path(SERVER)), trick, loop, stdin=-1, stdout=-1, stderr=-1, env=ENV
     )
     try:
         yield Process(process)
@@ -162,6 +164,8 @@ async def test_the_death_of_the_parent_ends_the_process() -> None:
         loop.remove_reader(fd)
         for end in (fd, source, sink):
             os.close(end)
+        if middleman.returncode is None:
+            middleman.kill()
         await middleman.wait()
 
 

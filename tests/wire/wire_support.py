@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
-BOUND = 5.0
+BOUND = 20.0
 
 
 class Echo:
