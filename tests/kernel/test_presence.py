@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import resource
 from collections.abc import Iterator
@@ -28,9 +29,9 @@ async def test_an_agent_is_seen_after_the_clock_was_set_back(masc: MascApp, cloc
 
 @contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """No file grows past 40,000 bytes: the log is longer, what SQLite shares of it in memory shorter."""
+    """No file grows past 33,000 bytes: database and log are longer, what processes share of it is shorter."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (33_000, hard))
     try:
         yield
     finally:
@@ -47,7 +48,7 @@ async def test_a_full_disk_takes_no_writes_and_gives_all_reads(tmp_path: Path, c
         await clock.advance(60)
         with full_disk():
             refused = await masc.call("masc_broadcast", "gemini", message="more")
-            read = await masc.kernel.call(tool, {"agent_name": "claude"}, masc.client())
+            read = await masc.kernel.call(tool, {}, masc.client(agent="claude"))
         assert refused["error"]["code"] == "storage_unavailable"
         assert read.error is None, read.text
         assert "error" not in await masc.call("masc_broadcast", "gemini", message="more")
@@ -56,7 +57,9 @@ async def test_a_full_disk_takes_no_writes_and_gives_all_reads(tmp_path: Path, c
 async def test_waiting_goes_on_while_the_disk_is_full(tmp_path: Path, clock: ManualClock) -> None:
     async with masc_app(tmp_path, backend="sqlite", clock=clock) as masc:
         await masc.call("masc_join", "claude")
-        await clock.advance(60)
         with full_disk():
-            read = await masc.kernel.call("masc_listen", {"agent_name": "claude", "timeout": 1}, masc.client())
+            call = masc.kernel.call("masc_listen", {"timeout": 1}, masc.client(agent="claude"))
+            waiting = asyncio.create_task(call)
+            await clock.advance(2)
+            read = await waiting
         assert read.structured["timed_out"] is True
