@@ -7,8 +7,9 @@ from masc_core.context import Context
 from masc_core.frozen import evolve
 from masc_core.identity import join
 from masc_core.store.transaction import Transaction
+from masc_core.tools import Effect
 
-__all__ = ["Attempts", "be_present"]
+__all__ = ["Attempts", "be_present", "may_go_unmarked"]
 
 
 class Attempts:
@@ -59,3 +60,10 @@ async def be_present(ctx: Context) -> bool:
     if not ctx.after(-PRESENCE_SECONDS) <= presence.last_seen <= ctx.now:
         ctx.presence.put(evolve(presence, last_seen=ctx.now))
     return False
+
+
+def may_go_unmarked(ctx: Context) -> bool:
+    """Whether a reading call is to be tried again without the caller's presence, which a full disk does not take."""
+    again = ctx.call.tool.effect is Effect.READ and not ctx.call.unmarked
+    ctx.call.unmarked = True
+    return again

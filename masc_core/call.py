@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from masc_core.attempts import Attempts, be_present
+from masc_core.attempts import Attempts, be_present, may_go_unmarked
 from masc_core.context import Context
 from masc_core.contracts import Contract
 from masc_core.convert import unstructure
@@ -43,7 +43,7 @@ from masc_core.rooms import OpenRoom, resolve_base
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
-from masc_core.tools import CallerUse, Effect, Tool
+from masc_core.tools import CallerUse, Tool
 from masc_core.values import NAME_LENGTH, check_text
 
 if TYPE_CHECKING:
@@ -344,18 +344,11 @@ async def _in_unit_of_work(
     try:
         done = await room.transact(attempt, primed.tx)
     except StorageUnavailable:
-        if not _may_go_unmarked(call):
+        if not may_go_unmarked(primed):
             raise
         done = await room.transact(attempt)
     await done[0].settle()
     return done
-
-
-def _may_go_unmarked(call: Call) -> bool:
-    """Whether a reading call is to be tried again without the caller's presence, which a full disk does not take."""
-    again = call.tool.effect is Effect.READ and not call.unmarked
-    call.unmarked = True
-    return again
 
 
 async def _outside(
@@ -371,7 +364,7 @@ async def _outside(
         try:
             joined = await room.transact(attempt, primed.tx)
         except StorageUnavailable:
-            if not _may_go_unmarked(call):
+            if not may_go_unmarked(primed):
                 raise
             joined = await room.transact(attempt)
         if call.joined_as is not None:
