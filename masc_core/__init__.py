@@ -3,11 +3,16 @@
 The names below are what plugins import.
 """
 
+from attrs import field
+
 from masc_core.context import Caller, Context
 from masc_core.errors import MascError, Refused, error
 from masc_core.frozen import evolve, frozen
-from masc_core.hookspecs import hookimpl
+from masc_core.hookspecs import MascHooks, hookimpl
+from masc_core.records import Agent, Task
+from masc_core.settings import between, one_of
 from masc_core.store.collections import Collection, Log, index
+from masc_core.store.driver import IndexEntry
 from masc_core.tools import ADMIN, DESTRUCTIVE, READ, READER, WORKER, WRITE, CallerUse, Effect, Role, tool
 from masc_core.values import AgentName, Bound, FilePath, Message, Parsed, TaskId, Title, Verbatim
 
@@ -20,6 +25,7 @@ __all__ = [
     "READER",
     "WORKER",
     "WRITE",
+    "Agent",
     "AgentName",
     "Bound",
     "Caller",
@@ -28,19 +34,25 @@ __all__ = [
     "Context",
     "Effect",
     "FilePath",
+    "IndexEntry",
     "Log",
     "MascError",
+    "MascHooks",
     "Message",
     "Parsed",
     "Refused",
     "Role",
+    "Task",
     "TaskId",
     "Title",
     "Verbatim",
+    "between",
     "error",
     "evolve",
+    "field",
     "frozen",
     "hookimpl",
     "index",
+    "one_of",
     "tool",
 ]
