@@ -21,7 +21,7 @@ from attrs import Attribute, field, frozen
 
 from masc_core.errors import StartError
 
-__all__ = ["Settings", "between", "load_settings", "one_of"]
+__all__ = ["PluginSettings", "Settings", "between", "load_settings", "one_of"]
 
 S = TypeVar("S")
 
@@ -81,6 +81,16 @@ class ServerSettings:
 
 
 @frozen
+class PluginSettings:
+    """``[plugins]``, for those that MASC does not ship"""
+
+    hook_seconds: int = field(default=5, validator=between(1, 60))
+    """How long a hook may take before it is left out; hooks that go through records have ten times as long."""
+    tool_seconds: int = field(default=120, validator=between(1, 3600))
+    """How long a tool, resource or prompt may take before it is stopped."""
+
+
+@frozen
 class Settings:
     """All settings in force for one room."""
 
@@ -89,6 +99,7 @@ class Settings:
     locks: LockSettings = LockSettings()
     health: HealthSettings = HealthSettings()
     server: ServerSettings = ServerSettings()
+    plugins: PluginSettings = PluginSettings()
     sections: Mapping[type, Any] = field(factory=dict)
     """The sections of plugins, by their class."""
 
@@ -109,6 +120,7 @@ KERNEL_SECTIONS: Mapping[str, type] = {
     "locks": LockSettings,
     "health": HealthSettings,
     "server": ServerSettings,
+    "plugins": PluginSettings,
 }
 _ACCEPTED: Mapping[type, tuple[type, ...]] = {float: (int, float), Decimal: (int, float)}
 
