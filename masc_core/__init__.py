@@ -9,7 +9,8 @@ from masc_core.context import Caller, Context
 from masc_core.errors import MascError, Refused, error
 from masc_core.frozen import evolve, frozen
 from masc_core.hookspecs import MascHooks, hookimpl
-from masc_core.records import Agent, Task
+from masc_core.offers import Endpoint, Visit, prompt, resource
+from masc_core.records import Agent, Event, Task
 from masc_core.settings import between, one_of
 from masc_core.store.collections import Collection, Log, index
 from masc_core.store.driver import IndexEntry
@@ -33,6 +34,8 @@ __all__ = [
     "Collection",
     "Context",
     "Effect",
+    "Endpoint",
+    "Event",
     "FilePath",
     "IndexEntry",
     "Log",
@@ -46,6 +49,7 @@ __all__ = [
     "TaskId",
     "Title",
     "Verbatim",
+    "Visit",
     "between",
     "error",
     "evolve",
@@ -54,5 +58,7 @@ __all__ = [
     "hookimpl",
     "index",
     "one_of",
+    "prompt",
+    "resource",
     "tool",
 ]

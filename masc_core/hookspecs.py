@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GUARD_HOOKS",
+    "LONGER",
     "LONG_HOOKS",
     "PLAIN_HOOKS",
     "REFUSING_HOOKS",
@@ -387,4 +388,6 @@ GUARD_HOOKS = frozenset(
 REFUSING_HOOKS = frozenset({"masc_work_starts"})
 """Hooks by which any plugin can refuse, raising a :class:`MascError`."""
 LONG_HOOKS = frozenset({"masc_gc", "masc_sweep", "masc_doctor", "masc_events"})
-"""Hooks that go through records; they have ten times as long as others."""
+"""Hooks that go through records."""
+LONGER = 10
+"""How many times as long they have as others."""

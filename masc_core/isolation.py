@@ -26,7 +26,7 @@ from masc_core.dialog import InputRequired
 from masc_core.errors import MascError, ToolTimedOut, Unavailable
 from masc_core.frozen import evolve
 from masc_core.hook_answers import answer_schema
-from masc_core.hookspecs import GUARD_HOOKS, LONG_HOOKS, REFUSING_HOOKS
+from masc_core.hookspecs import GUARD_HOOKS, LONG_HOOKS, LONGER, REFUSING_HOOKS
 from masc_core.settings import PluginSettings
 from masc_core.store.driver import Conflict
 
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Faults", "bounded", "isolate"]
 
 logger = logging.getLogger(__name__)
-_LONGER = 10
-"""How many times as long hooks have that work through records."""
 
 
 @define
@@ -67,7 +65,7 @@ def _watched(
     function: Callable[..., Any], names: tuple[str, ...], hook: str, plugin: str, faults: Faults
 ) -> Callable[..., Any]:
     place = names.index("ctx") if "ctx" in names else None
-    factor = _LONGER if hook in LONG_HOOKS else 1
+    factor = LONGER if hook in LONG_HOOKS else 1
 
     async def ask(*given: Any) -> Mapping[str, Any] | None:
         ctx: Context | None = None if place is None else given[place]

@@ -61,7 +61,7 @@ class Kernel:
         self.stopping = asyncio.Event()
         self.allow_rooms = allow_rooms
         self._stack = AsyncExitStack()
-        found = settings_of or partial(load_settings, sections=registry.sections)
+        found = settings_of or partial(load_settings, sections=registry.sections, tolerant=bool(registry.problems))
         self.rooms = Rooms(clock or SystemClock(), self.stopping, self._stack, found, registry.wrappers)
         self.start_room: OpenRoom = self.rooms.at(base)
 

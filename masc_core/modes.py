@@ -283,7 +283,7 @@ class Modes:
         selection = active.selection
         enable: Mapping[str, Any] | None
         hint = "details.enable holds the call that helps"
-        if active.lean:  # helps at a fixed endpoint too
+        if active.lean and tool.name in self._registry.contracts:  # helps at a fixed endpoint too
             named = {"name": tool.name, "arguments": dict(arguments)}
             enable = {"tool": _CALL_READ if tool.reads else _CALL_WRITE, "arguments": named}
         else:

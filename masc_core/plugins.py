@@ -90,8 +90,10 @@ class Registry:
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
-        """The installed categories in list order."""
-        return tuple(dict.fromkeys(contract.tool.category for contract in self.contracts.values()))
+        """The installed categories in list order; last, by name, those without a tool."""
+        offered = [*(r.contract for r in self.resources.values()), *(p.contract for p in self.prompts.values())]
+        toolless = sorted(contract.tool.category for contract in offered)
+        return tuple(dict.fromkeys([*(c.tool.category for c in self.contracts.values()), *toolless]))
 
     @cached_property
     def problems(self) -> tuple[Plugin, ...]:
@@ -112,6 +114,15 @@ class Registry:
         """The hook's caller, or ``None`` when no plugin implements it."""
         caller: pluggy.HookCaller = getattr(self.manager.hook, name)
         return caller if caller.get_hookimpls() else None
+
+    def each(self, name: str) -> list[tuple[str, Callable[[Mapping[str, Any]], Any]]]:
+        """Who implements an awaited hook, and how to ask them one by one."""
+
+        def asking(found: pluggy.HookImpl) -> Callable[[Mapping[str, Any]], Any]:
+            return lambda arguments: found.function(*(arguments[a] for a in found.argnames))
+
+        implementations = getattr(self.manager.hook, name).get_hookimpls()
+        return [(found.plugin_name.removeprefix("guard:"), asking(found)) for found in implementations]
 
     @property
     def wrappers(self) -> list[Any]:

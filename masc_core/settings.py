@@ -134,9 +134,15 @@ _ENVIRONMENT: dict[str, tuple[str, str]] = {
 
 
 def load_settings(
-    base: Path, environ: Mapping[str, str] | None = None, sections: Mapping[str, type] | None = None
+    base: Path,
+    environ: Mapping[str, str] | None = None,
+    sections: Mapping[str, type] | None = None,
+    *,
+    tolerant: bool = False,
 ) -> Settings:
     """The settings of the room at ``base``; ``sections`` are those of the loaded plugins, by name.
+
+    ``tolerant``: a plugin was left out, so a section that nobody knows may be its own and is passed over.
 
     Raises :class:`StartError` naming the file or variable and the nearest known key.
     """
@@ -152,6 +158,8 @@ def load_settings(
     added: dict[type, Any] = {}
     known = {**KERNEL_SECTIONS, **(sections or {})}
     for name, content in given.items():
+        if name not in known and tolerant:
+            continue
         if name not in known:
             raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, known)}")
         built = _build(config, name, known[name], content, origins)

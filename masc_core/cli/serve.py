@@ -168,6 +168,7 @@ async def _stdio(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
 
 async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
     from masc_core.cli._announce import Announcement
+    from masc_core.wire._routes import plugin_routes
     from masc_core.wire._tls import server_context
     from masc_core.wire.http import HttpOptions, build_app, serve_http
 
@@ -180,7 +181,12 @@ async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
     )
     announcement = Announcement(kernel.start_room.directory, wanted.as_json)
     app = build_app(
-        adapter.server, options, health=adapter.health, endpoint_check=adapter.check_endpoint, admit=adapter.admit
+        adapter.server,
+        options,
+        health=adapter.health,
+        endpoint_check=adapter.check_endpoint,
+        admit=adapter.admit,
+        routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
     )
     try:
         await serve_http(app, options, ready=announcement.make, stopping=kernel.stopping)

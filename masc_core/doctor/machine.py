@@ -90,7 +90,7 @@ def _look_at_commands(report: Report) -> None:
 def look_at_settings(report: Report, base: Path, registry: Registry) -> Settings | None:
     """Read the settings; ``None`` where they stop the start."""
     try:
-        settings = load_settings(base, sections=registry.sections)
+        settings = load_settings(base, sections=registry.sections, tolerant=bool(registry.problems))
     except StartError as error:
         report.error("settings_invalid", str(error), "correct the setting that is named")
         return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import masc_review
 import pytest
-from masc_core.testing import AppFactory, MascApp, ScriptedAgent
 from masc_review import ReviewSettings
+
+from masc_core.testing import AppFactory, MascApp, ScriptedAgent
 
 CALLS = [("masc_done", {}), ("masc_transition", {"action": "done"})]
 
@@ -67,9 +68,15 @@ async def test_a_room_may_allow_that_an_agent_reviews_its_own_work(masc_app: App
 async def test_the_health_check_fails_while_nobody_could_review(masc_app: AppFactory) -> None:
     async with masc_app(masc_review) as app:
         ada = await app.agent("ada")
-        assert await app.health() == {"review: reviewers": False}
+        (check,) = await app.health()
+        assert check == {
+            "plugin": "review",
+            "name": "reviewers",
+            "ok": False,
+            "detail": "one agent is alone, and nobody can review what it does",
+        }
         bob = await app.agent("bob")
-        assert await app.health() == {"review: reviewers": True}
+        assert [check["ok"] for check in await app.health()] == [True]
         for agent in (ada, bob):
             await agent.call("masc_leave")
-        assert await app.health() == {"review: reviewers": True}
+        assert [check["ok"] for check in await app.health()] == [True]

@@ -8,9 +8,10 @@ from pathlib import Path
 import masc_standup
 import pytest
 from click.testing import CliRunner
-from masc_core.testing import AppFactory, assert_contract
 from masc_standup.command import standup
 from masc_standup.notes import StandupSettings
+
+from masc_core.testing import AppFactory, assert_contract
 
 HOUR = 3600
 
