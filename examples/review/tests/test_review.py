@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import masc_review
 import pytest
-from masc_review import ReviewSettings
 
+import masc_review
 from masc_core.testing import AppFactory, MascApp, ScriptedAgent
+from masc_review import ReviewSettings
 
 CALLS = [("masc_done", {}), ("masc_transition", {"action": "done"})]
 

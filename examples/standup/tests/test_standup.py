@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 
-import masc_standup
 import pytest
 from click.testing import CliRunner
+
+import masc_standup
+from masc_core.testing import AppFactory, assert_contract
 from masc_standup.command import standup
 from masc_standup.notes import StandupSettings
-
-from masc_core.testing import AppFactory, assert_contract
 
 HOUR = 3600
 
@@ -73,14 +75,14 @@ async def test_mode_standup_has_the_board_the_messages_and_the_notes(masc_app: A
 
 async def test_the_person_at_the_machine_sees_it_too(masc_app: AppFactory, tmp_path: Path) -> None:
     async with masc_app(masc_standup, store="sqlite") as app:
+        app.clock.jump(time.time() - app.clock.now())  # the command goes by the system's clock
         ada = await app.agent("ada")
         await ada.call("standup_note", text="done with login")
-
-
-def test_the_command_asks_the_room(tmp_path: Path) -> None:
-    empty = CliRunner().invoke(standup, ["--project", str(tmp_path), "--json"])
-    assert empty.exit_code == 1
-    assert json.loads(empty.stdout)["error"]["code"] == "not_initialised"
+        command = ["--project", str(tmp_path), "--json"]
+        shown = await asyncio.to_thread(CliRunner().invoke, standup, command)  # it has an event loop of its own
+        assert [note["text"] for note in json.loads(shown.stdout)["notes"]] == ["done with login"]
+        refused = await asyncio.to_thread(CliRunner().invoke, standup, [*command, "--hours", "0"])
+        assert (refused.exit_code, json.loads(refused.stdout)["error"]["code"]) == (1, "invalid_argument")
 
 
 def test_the_contracts_are_the_reviewed_ones() -> None:
