@@ -110,11 +110,6 @@ class Registry:
         if self.broken_guard is not None:
             raise GuardBroken(guard=self.broken_guard)
 
-    def hook(self, name: str) -> Callable[..., list[Any]] | None:
-        """The hook's caller, or ``None`` when no plugin implements it."""
-        caller: pluggy.HookCaller = getattr(self.manager.hook, name)
-        return caller if caller.get_hookimpls() else None
-
     def each(self, name: str) -> list[tuple[str, Callable[[Mapping[str, Any]], Any]]]:
         """Who implements an awaited hook, and how to ask them one by one."""
 

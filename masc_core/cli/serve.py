@@ -222,10 +222,9 @@ async def _ensure_guarded(kernel: Kernel, host: str) -> None:
     """Refuse an address that other machines reach unless every request will need a token."""
     from masc_core.store.transaction import Transaction, transact
 
-    hook = kernel.registry.hook("masc_open_bind")
-
     async def ask(tx: Transaction) -> bool:
-        answers = hook(room=kernel.start_room, tx=tx, host=host) if hook is not None else []
+        asked = {"room": kernel.start_room, "tx": tx, "host": host}
+        answers = kernel.registry.answers("masc_open_bind", asked)
         return any([(await answer or {}).get("allowed") for answer in answers])
 
     if await kernel.start_room.connect(create=False) and await transact(kernel.start_room.driver, ask):

@@ -59,7 +59,8 @@ class MascApp:
 
     async def elapse(self, seconds: float) -> None:
         """Let ``seconds`` pass, then do what a server does by itself: what is due (``masc_due``), telling plugins what has
-        happened (``masc_events``), and one sweep (``masc_sweep``)."""
+        happened (``masc_events``, from the first time on: it hears of what comes after), and one sweep
+        (``masc_sweep``)."""
         await self.clock.advance(seconds)
         for turn in (due_once, tell_once, sweep_once):
             await turn(self.kernel, self.kernel.start_room)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import masc_plugin_health
 import masc_plugin_redaction
-from masc_core import READ, READER, WORKER, WRITE, Collection, Context, Title, hookimpl, tool
+from masc_core import READ, READER, WORKER, WRITE, Collection, Context, Refused, Title, error, hookimpl, tool
 from masc_core.cli import main
 from masc_core.errors import StartError
 from masc_core.frozen import frozen
@@ -159,7 +159,56 @@ async def test_elapsing_time_does_what_a_server_does_by_itself(
         before = app.clock.now()
         await app.elapse(90)
         assert app.clock.now() == before + 90
-    assert wishes[1].asked == ["due", "sweep"]
+        await app.agent("bob")
+        await app.elapse(0)
+    assert wishes[1].asked == ["due", "sweep", "due", "agent_join", "sweep"]
+
+
+async def test_health_checks_are_asked(masc_app: AppFactory, wishes: tuple[str, WishesPlugin]) -> None:
+    async with masc_app(wishes) as app:
+        assert await app.health() == []
+        await app.agent("ada")
+        assert await app.health() == [{"plugin": "wishes", "name": "well", "ok": True, "detail": "has water"}]
+
+
+class Breaking:
+    @hookimpl
+    async def masc_due(self) -> None:
+        raise RuntimeError("the well is dry")
+
+    @hookimpl
+    async def masc_unread(self) -> Mapping[str, Any]:
+        return {"wishes": "many"}
+
+
+class Guard:
+    @hookimpl
+    async def masc_before_call(self, ctx: Context) -> None:
+        if ctx.call.tool.name == "masc_broadcast":
+            raise NoShouting()
+
+
+@error
+class NoShouting(Refused):
+    code = "no_shouting"
+    text = "speak to one agent"
+
+
+async def test_what_a_server_would_go_on_without_fails_the_test(masc_app: AppFactory) -> None:
+    async with masc_app(("breaking", Breaking())) as app:
+        ada = await app.agent("ada")
+        with pytest.raises(AssertionError, match="masc_heartbeat refused ada: internal_error"):
+            await ada.call("masc_heartbeat")
+        with pytest.raises(RuntimeError, match="the well is dry"):
+            await app.elapse(1)
+
+
+async def test_a_guard_that_nobody_installed_is_a_pair_too(masc_app: AppFactory) -> None:
+    async with masc_app(("guard:quiet", Guard())) as app:
+        ada = await app.agent("ada")
+        assert (await ada.refused("masc_broadcast", message="Hello"))["code"] == "no_shouting"
+    with pytest.raises(StartError, match=r"quiet.*for guards"):
+        masc_app(("quiet", Guard()))
 
 
 async def test_an_agent_goes_on_with_the_token_it_was_given(masc_app: AppFactory) -> None:
