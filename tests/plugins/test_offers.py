@@ -176,7 +176,7 @@ async def test_resources_are_listed_and_read(app: MascApp, mode: Any) -> None:
         assert unknown.value.error.code == (-32602 if mode == "auto" else -32002)
         with pytest.raises(MCPError) as broken:
             await client.read_resource("standup://wrong")
-        assert broken.value.error.data["code"] == "internal_error"  # type: ignore[index]
+        assert broken.value.error.data["code"] == "internal_error"
 
 
 @eras
@@ -190,7 +190,9 @@ async def test_prompts_are_listed_and_filled_in(app: MascApp, mode: Any) -> None
         assert [m.content.text for m in filled.messages] == ["Plan tests, calm."]  # type: ignore[union-attr]
         with pytest.raises(MCPError) as refused:
             await client.get_prompt("standup_plan", {})
-        assert refused.value.error.data["code"] == "invalid_argument"  # type: ignore[index]
+        assert refused.value.error.data["code"] == "invalid_argument"
+        secret = await client.get_prompt("standup_plan", {"focus": "ghp_" + "a1B2" * 9})
+        assert "a1B2" not in str(secret.messages)
         with pytest.raises(MCPError, match="no such prompt"):
             await client.get_prompt("nosuch", {})
 
@@ -204,7 +206,7 @@ async def test_a_mode_without_the_category_has_none_of_it(app: MascApp, mode: An
         for ask in (client.read_resource("standup://today"), client.get_prompt("standup_plan", {"focus": "x"})):
             with pytest.raises(MCPError) as refused:
                 await ask
-            assert refused.value.error.data["code"] == "tool_not_enabled"  # type: ignore[index]
+            assert refused.value.error.data["code"] == "tool_not_enabled"
 
 
 @eras
