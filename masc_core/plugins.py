@@ -30,7 +30,7 @@ from masc_core.store.collections import Log
 from masc_core.store.driver import Key
 from masc_core.tools import Tool, declaration
 
-__all__ = ["CATEGORY_ORDER", "KERNEL_TOOLS", "LEAN", "Plugin", "Registry", "load"]
+__all__ = ["CATEGORY", "CATEGORY_ORDER", "KERNEL_TOOLS", "LEAN", "Plugin", "Registry", "load"]
 
 CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
 """Order of the first-party categories in tools/list; others follow by name."""
@@ -43,7 +43,7 @@ KERNEL_TOOLS = ("masc_find_tools", "masc_call_read", "masc_call_write")
 """They belong to no plugin; see :mod:`masc_core.lean`."""
 _PLAIN_HOOKS = frozenset({"masc_tools", "masc_records", "masc_settings", "masc_first_reads", "masc_token_reads"})
 _SECRET = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
-_CATEGORY = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
+CATEGORY = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
 
 
 @frozen
@@ -220,7 +220,7 @@ class _Loading:
         self.plugins[-1] = evolve(self.plugins[-1], load_ms=1000 * (perf_counter() - began))
 
     def add(self, name: str, module: object, point: EntryPoint | None, guard: bool) -> None:
-        if not guard and not _CATEGORY.match(name):
+        if not guard and not CATEGORY.match(name):
             raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
         if not guard and name == LEAN:
             raise StartError(message=f"plugin {name}: category {LEAN} is the kernel's; rename it")

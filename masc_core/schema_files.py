@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ from masc_core.errors import StartError
 from masc_core.frozen import frozen
 from masc_core.plugins import Registry
 
-__all__ = ["Difference", "compare", "contract_file", "default_directory", "described", "write"]
+__all__ = [
+    "Difference",
+    "compare",
+    "compare_contracts",
+    "contract_file",
+    "default_directory",
+    "described",
+    "write",
+    "write_contracts",
+]
 
 
 @frozen
@@ -72,8 +81,8 @@ def described(registry: Registry) -> dict[str, Contract]:
     return {**registry.contracts, **contracts()}
 
 
-def _wanted(registry: Registry) -> dict[str, str]:
-    return {f"{c.tool.category}/{name}.json": contract_file(c) for name, c in described(registry).items()}
+def _wanted(contracts: Iterable[Contract]) -> dict[str, str]:
+    return {f"{c.tool.category}/{c.tool.name}.json": contract_file(c) for c in contracts}
 
 
 def _present(directory: Path) -> Iterable[str]:
@@ -81,15 +90,21 @@ def _present(directory: Path) -> Iterable[str]:
     return (path for path in found if path != tokens.FILE)
 
 
-def compare(registry: Registry, directory: Path) -> list[Difference]:
-    """Every file that is missing, belongs to no tool, or differs. Of the token figures it compares what was counted, not
-    the counts, which need the tokenizer."""
-    wanted, present = _wanted(registry), set(_present(directory))
+def compare_contracts(contracts: Iterable[Contract], directory: Path) -> list[Difference]:
+    """Every file of a contract that is missing, belongs to no tool, or differs."""
+    wanted, present = _wanted(contracts), set(_present(directory))
     found = [Difference(path, "missing") for path in wanted.keys() - present]
     found += [Difference(path, "orphan") for path in present - wanted.keys()]
     for path in wanted.keys() & present:
         if (directory / path).read_text(encoding="utf-8") != wanted[path]:
             found.append(Difference(path, "changed"))
+    return sorted(found, key=lambda difference: difference.path)
+
+
+def compare(registry: Registry, directory: Path) -> list[Difference]:
+    """Every file that is missing, belongs to no tool, or differs. Of the token figures it compares what was counted, not
+    the counts, which need the tokenizer."""
+    found = compare_contracts(described(registry).values(), directory)
     if not (figures := directory / tokens.FILE).is_file():
         found.append(Difference(tokens.FILE, "missing"))
     elif _counted(figures) != {name: tokens.digest(c) for name, c in described(registry).items()}:
@@ -109,9 +124,22 @@ def write(registry: Registry, directory: Path) -> list[Difference]:
 
     Raises :class:`StartError` where tokens have to be counted and the tokenizer is not installed.
     """
-    wanted, differences = _wanted(registry), compare(registry, directory)
+    differences = compare(registry, directory)
+    wanted = _wanted(described(registry).values())
     if any(difference.path == tokens.FILE for difference in differences):
         wanted[tokens.FILE] = tokens.figures_file(described(registry).values())
+    _mend(directory, differences, wanted)
+    return differences
+
+
+def write_contracts(contracts: Sequence[Contract], directory: Path) -> list[Difference]:
+    """Make the files of some contracts say what the code says, those of other tools go; what had to change."""
+    differences = compare_contracts(contracts, directory)
+    _mend(directory, differences, _wanted(contracts))
+    return differences
+
+
+def _mend(directory: Path, differences: Iterable[Difference], wanted: Mapping[str, str]) -> None:
     for difference in differences:
         path = directory / difference.path
         if difference.problem == "orphan":
@@ -119,4 +147,3 @@ def write(registry: Registry, directory: Path) -> list[Difference]:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[difference.path], encoding="utf-8", newline="\n")
-    return differences
