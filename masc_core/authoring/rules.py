@@ -113,11 +113,6 @@ def _of_effect(contract: Contract) -> Iterator[Finding]:
             "effects", tool.name, "it destroys, and whoever may only read may call it",
             "declare role=WORKER or role=ADMIN",
         )  # fmt: skip
-    if not tool.reads and tool.caller is CallerUse.NONE and tool.role is not READER:
-        yield Finding(
-            "effects", tool.name, "it writes, and nobody is told who did it: caller is CallerUse.NONE",
-            "leave caller out, so that the caller's name is known",
-        )  # fmt: skip
 
 
 def _named_in_readme(tool: str, root: Path) -> bool:
@@ -149,8 +144,9 @@ def usable(contracts: Iterable[Contract]) -> Iterator[Finding]:
         except StartError as error:
             yield Finding("contracts", contract.tool.name, str(error), "give every field of the result a JSON type")
         for example in contract.tool.examples:
+            caller = {contract.tool.caller_field} if contract.tool.caller is not CallerUse.NONE else set()
             try:
-                contract.validate({name: v for name, v in example.items() if name != contract.tool.caller_field})
+                contract.validate({name: value for name, value in example.items() if name not in caller})
             except MascError as error:
                 yield Finding(
                     "examples", contract.tool.name, f"example {dict(example)} is refused: {error}",
