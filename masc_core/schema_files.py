@@ -74,11 +74,19 @@ def contract_file(contract: Contract) -> str:
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def described(registry: Registry) -> dict[str, Contract]:
-    """Every tool that has a contract file: the plugins', and the kernel's own."""
+def described(registry: Registry, category: str | None = None) -> dict[str, Contract]:
+    """Every tool that has a contract file: those of one category, or all plugins' and the kernel's own.
+
+    Raises :class:`StartError` for a category whose plugin was left out: its tools are not known.
+    """
     from masc_core.lean import contracts
 
-    return {**registry.contracts, **contracts()}
+    if category is None:
+        return {**registry.contracts, **contracts()}
+    for plugin in registry.plugins:
+        if plugin.name == category and plugin.problem is not None:
+            raise StartError(message=f"plugin {category}: {plugin.problem}")
+    return {name: contract for name, contract in registry.contracts.items() if contract.tool.category == category}
 
 
 def _wanted(contracts: Iterable[Contract]) -> dict[str, str]:
@@ -101,15 +109,23 @@ def compare_contracts(contracts: Iterable[Contract], directory: Path) -> list[Di
     return sorted(found, key=lambda difference: difference.path)
 
 
-def compare(registry: Registry, directory: Path) -> list[Difference]:
+def compare(registry: Registry, directory: Path, category: str | None = None) -> list[Difference]:
     """Every file that is missing, belongs to no tool, or differs. Of the token figures it compares what was counted, not
-    the counts, which need the tokenizer."""
-    found = compare_contracts(described(registry).values(), directory)
-    if not (figures := directory / tokens.FILE).is_file():
-        found.append(Difference(tokens.FILE, "missing"))
-    elif _counted(figures) != {name: tokens.digest(c) for name, c in described(registry).items()}:
-        found.append(Difference(tokens.FILE, "changed"))
+    the counts, which need the tokenizer.
+
+    With ``category`` the directory is that of a package with this category alone, which has no token figures.
+    """
+    found = compare_contracts(described(registry, category).values(), directory)
+    if category is None:
+        found += _figures(registry, directory / tokens.FILE)
     return sorted(found, key=lambda difference: difference.path)
+
+
+def _figures(registry: Registry, path: Path) -> list[Difference]:
+    if not path.is_file():
+        return [Difference(tokens.FILE, "missing")]
+    counted = {name: tokens.digest(c) for name, c in described(registry).items()}
+    return [] if _counted(path) == counted else [Difference(tokens.FILE, "changed")]
 
 
 def _counted(figures: Path) -> dict[str, str]:
@@ -119,13 +135,15 @@ def _counted(figures: Path) -> dict[str, str]:
         return {}
 
 
-def write(registry: Registry, directory: Path) -> list[Difference]:
+def write(registry: Registry, directory: Path, category: str | None = None) -> list[Difference]:
     """Make the files say what the code says; what had to change. Files that are no JSON are left alone.
+
+    ``category`` as in :func:`compare`.
 
     Raises :class:`StartError` where tokens have to be counted and the tokenizer is not installed.
     """
-    differences = compare(registry, directory)
-    wanted = _wanted(described(registry).values())
+    differences = compare(registry, directory, category)
+    wanted = _wanted(described(registry, category).values())
     if any(difference.path == tokens.FILE for difference in differences):
         wanted[tokens.FILE] = tokens.figures_file(described(registry).values())
     _mend(directory, differences, wanted)
