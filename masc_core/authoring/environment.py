@@ -128,10 +128,10 @@ def _pip(*arguments: str) -> None:
             message=f"the environment of {sys.executable} has no pip; add it with {sys.executable} -m ensurepip, or use "
             "the tool that made this environment"
         )
-    options = ("--quiet", "--no-input", "--disable-pip-version-check")
+    options = ("--no-input", "--disable-pip-version-check", "--no-color")
     done = _python("-m", "pip", arguments[0], *options, *arguments[1:])
     if done.returncode != 0:
-        raise StartError(message=f"pip {arguments[0]} failed and changed nothing: {_last(done.stderr)}")
+        raise StartError(message=f"pip {arguments[0]} failed and changed nothing: {_complaint(done)}")
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -142,8 +142,15 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def _last(stderr: str) -> str:
-    """What pip complained of: its lines that begin with ERROR, else the last one."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return "; ".join(errors) or (lines[-1] if lines else "it said nothing")
+def _complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """What pip had against it: which requirements conflict, else its lines that begin with ERROR."""
+    _, found, conflict = done.stdout.partition("The conflict is caused by:\n")
+    if found:
+        return "; ".join(line.strip() for line in conflict.partition("\n\n")[0].splitlines())
+    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    return "; ".join(errors) or _last(done.stderr)
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

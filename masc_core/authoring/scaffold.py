@@ -34,7 +34,7 @@ _AS_TEMPLATE = {"module": "module", "category": "category"}
 
 def distribution_of(category: str) -> str:
     """What the package of a category is called where packages are published."""
-    return "masc-" + category.replace("_", "-").strip("-")
+    return "masc-" + category.replace("_", "-")
 
 
 def create(category: str, directory: Path) -> list[str]:
@@ -63,6 +63,8 @@ def create(category: str, directory: Path) -> list[str]:
 def _ensure_free(category: str) -> None:
     if not CATEGORY.match(category):
         raise StartError(message=f"{category!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
+    if category.endswith("_"):
+        raise StartError(message=f"{category} is no name to end with _: packages must not; leave the last _ out")
     for group, kind in (("masc.plugins", "category"), ("masc.guards", "guard")):
         for point in entry_points(group=group, name=category):
             owner = point.dist.name if point.dist else point.value
