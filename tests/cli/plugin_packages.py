@@ -11,7 +11,7 @@ from cli_support import ENVIRONMENT, Ran
 
 from masc_core.frozen import frozen
 
-__all__ = ["HEAD", "Environment", "make_environment", "write_package"]
+__all__ = ["HEAD", "Environment", "make_environment", "place", "write_package"]
 
 HEAD = """\
 '''A category for tests.'''
@@ -51,6 +51,15 @@ def write_package(
         f'[tool.hatch.build.targets.wheel]\npackages = ["src/{module}"]\n'
     )
     return directory
+
+
+def place(directory: Path, code: str, *, category: str, group: str = "masc.plugins") -> None:
+    """Put a plugin into a directory as pip would, for a process whose PYTHONPATH names the directory."""
+    described = directory / f"masc_{category}-1.2.dist-info"
+    described.mkdir(parents=True)
+    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: masc-{category}\nVersion: 1.2\n")
+    (described / "entry_points.txt").write_text(f"[{group}]\n{category} = {category}_plugin\n")
+    (directory / f"{category}_plugin.py").write_text(code)
 
 
 @frozen
