@@ -16,6 +16,7 @@ pytest_plugins = (
     "masc_core.testing",
     "cli_fixtures",
     "operate_fixtures",
+    "plugins_fixtures",
     "postgres_fixtures",
     "postgres_own",
     "redis_fixtures",

@@ -81,6 +81,10 @@ class _Subject:
         for contract in contracts:
             yield from rules.of_tool(contract, self._package, self._modes)
         yield from asyncio.run(rehearse(self._registry, contracts))
+        last = self._registry.faults.last if self._registry.faults else {}
+        for plugin in plugins:
+            if (fault := last.get(plugin.name, "")).startswith("hook "):
+                yield Finding("hooks", plugin.name, fault, "what it gave is ignored; mend the hook")
 
     def _load(self) -> Registry | None:
         """Everything installed, so that a name taken by another plugin shows; where that stops, MASC's own and this one."""
@@ -104,7 +108,7 @@ class _Subject:
         return [plugin for plugin in loaded if normal(plugin.distribution) == normal(self._package.name)]
 
     def _contracts(self) -> list[Contract]:
-        names = {plugin.name for plugin in self._plugins() if not plugin.guard}
+        names = {plugin.name for plugin in self._plugins() if not plugin.guard and plugin.problem is None}
         every = self._registry.contracts.values() if self._registry else ()
         return [contract for contract in every if contract.tool.plugin in names]
 

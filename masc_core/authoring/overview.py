@@ -55,8 +55,10 @@ def _unloaded(point: Any, problem: str) -> dict[str, Any]:
 
 
 def _row(plugin: Plugin, registry: Registry, modes: Modes) -> dict[str, Any]:
-    tools = [] if plugin.guard else [c for c in registry.contracts.values() if c.tool.plugin == plugin.name]
-    categories = list(dict.fromkeys(c.tool.category for c in tools))
+    sound = plugin.problem is None
+    category = sound and not plugin.guard
+    categories = [name for name in registry.categories if category and name == plugin.name]
+    tools = modes.contracts(categories) if categories else []
     costs = [modes.cost_of(contract, caller_known=False) for contract in tools]
     return {
         "name": plugin.name,
@@ -65,8 +67,8 @@ def _row(plugin: Plugin, registry: Registry, modes: Modes) -> dict[str, Any]:
         "version": plugin.version,
         "categories": categories,
         "tools": [c.tool.name for c in tools],
-        "hooks": _hooks(plugin, registry),
-        "modes": _modes(categories, plugin.guard, modes),
+        "hooks": _hooks(plugin, registry) if sound else [],
+        "modes": _modes(categories, modes) if category else list(_named(modes)) if sound else [],
         "tokens": sum(cost.tokens for cost in costs),
         "estimated": any(cost.estimated for cost in costs),
         "load_ms": round(plugin.load_ms, 1),
@@ -80,9 +82,10 @@ def _hooks(plugin: Plugin, registry: Registry) -> list[str]:
     return sorted(caller.name for caller in callers or ())
 
 
-def _modes(categories: list[str], guard: bool, modes: Modes) -> list[str]:
+def _modes(categories: list[str], modes: Modes) -> list[str]:
     """The named modes that show a category; lean shows none and calls all, custom and budget are chosen by the user."""
-    named = [name for name in modes.names if name not in {"custom", "budget"}]
-    if guard:
-        return named
-    return [name for name in named if set(categories) & set(modes.resolve(Selection(name)).categories)]
+    return [name for name in _named(modes) if set(categories) & set(modes.resolve(Selection(name)).categories)]
+
+
+def _named(modes: Modes) -> tuple[str, ...]:
+    return tuple(name for name in modes.names if name not in {"custom", "budget"})

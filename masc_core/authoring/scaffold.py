@@ -12,10 +12,11 @@ from pathlib import Path
 from string import Template
 
 from masc_core import __version__
+from masc_core._loading import NAME
 from masc_core.authoring.check import check
 from masc_core.authoring.package import sources
 from masc_core.errors import StartError
-from masc_core.plugins import CATEGORY, LEAN
+from masc_core.presets import LEAN
 
 __all__ = ["create", "distribution_of"]
 
@@ -61,7 +62,7 @@ def create(category: str, directory: Path) -> list[str]:
 
 
 def _ensure_free(category: str) -> None:
-    if not CATEGORY.match(category):
+    if not NAME.match(category):
         raise StartError(message=f"{category!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
     if category.endswith("_"):
         raise StartError(message=f"{category} is no name to end with _: packages must not; leave the last _ out")

@@ -19,6 +19,7 @@ from masc_core.errors import MascError
 from masc_core.frozen import frozen, is_record
 from masc_core.hookspecs import MascHooks
 from masc_core.identity import Client
+from masc_core.isolation import Faults
 from masc_core.plugins import Registry
 
 __all__ = ["HookCall", "Tracer"]
@@ -44,7 +45,7 @@ class HookCall:
     arguments: dict[str, Any]
     result: Any
     error: str | None
-    """What it raised, by code or class."""
+    """What it raised, by code or class, or how it broke."""
     ms: float
 
 
@@ -53,12 +54,22 @@ class Tracer:
     """Notes each call of a registry's hooks, in the order in which they end, until the registry is gone."""
 
     calls: list[HookCall] = field(factory=list)
+    _faults: Faults | None = None
 
     def watch(self, registry: Registry) -> None:
         """Begin with a registry that no kernel has used yet."""
+        self._faults = registry.faults
         for name in (name for name in vars(MascHooks) if name.startswith("masc_")):
             for found in getattr(registry.manager.hook, name).get_hookimpls():
                 found.function = self._noting(name, found.plugin_name, tuple(found.argnames), found.function)
+
+    def faults(self, plugin: str) -> int:
+        """How many times a plugin of others broke so far; then it counts as one that gave nothing."""
+        return self._faults.count.get(plugin.removeprefix("guard:"), 0) if self._faults else 0
+
+    def last_fault(self, plugin: str) -> str:
+        """What broke last in a plugin that broke."""
+        return self._faults.last[plugin.removeprefix("guard:")] if self._faults else ""
 
     def _noting(
         self, hook: str, plugin: str, names: tuple[str, ...], function: Callable[..., Any]
@@ -92,13 +103,17 @@ class _Noted:
     given: Mapping[str, Any]
     result: Any = None
     _began: float = field(factory=perf_counter)
+    _faults: int = 0
 
     def __enter__(self) -> _Noted:
+        self._faults = self.tracer.faults(self.plugin)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         ms = round(1000 * (perf_counter() - self._began), 3)
         raised = None if error is None else error.code if isinstance(error, MascError) else type(error).__name__
+        if self.tracer.faults(self.plugin) > self._faults:
+            raised = str(plain(self.tracer.last_fault(self.plugin)))
         shown = {name: _untold(value) if name in _TEXTS else plain(value, name) for name, value in self.given.items()}
         self.tracer.calls.append(HookCall(self.hook, self.plugin, shown, plain(self.result), raised, ms))
 

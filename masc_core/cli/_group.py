@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
 from masc_core.errors import MascError, StartError
+from masc_core.first_party import rank
 
 __all__ = ["LazyGroup", "MascCommand", "fail"]
 
@@ -25,18 +26,40 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of the help page."""
-        return [*self._at, *sorted(p.name for p in entry_points(group=_GROUP) if p.name not in self._at)]
+        return [*self._at, *sorted({p.name for p in entry_points(group=_GROUP) if p.name not in self._at})]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command. One that cannot be imported is a command that says so."""
         if (place := self._at.get(name)) is not None:
             module, _, attribute = place.partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
-        for point in entry_points(group=_GROUP, name=name):
-            added: click.Command = point.load()
+        points = entry_points(group=_GROUP, name=name)
+        return _added(min(points, key=lambda p: rank(p, ()))) if points else None
+
+
+def _added(point: EntryPoint) -> click.Command:
+    """What a plugin adds."""
+    try:
+        added = point.load()
+        if isinstance(added, click.Command):
             return added
-        return None
+        problem = f"{point.value} is no click command"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # SystemExit too; the other commands still work
+        problem = f"{point.value} cannot be imported: {error!r}"
+
+    def refuse() -> None:
+        source = point.dist.name if point.dist else point.module
+        raise StartError(message=f"command {point.name} of {source} is broken: {problem}")
+
+    return MascCommand(
+        point.name,
+        callback=refuse,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+        short_help="(broken; run it to see why)",
+    )
 
 
 class MascCommand(click.Command):

@@ -23,8 +23,8 @@ async def masc_work_starts(ctx, agent, task):
 
 
 @hookimpl
-async def masc_status(ctx):
-    raise Refused("not now")
+async def masc_task_ended(ctx, task):
+    raise ValueError("nosy breaks")
 """.replace("SECRET", SECRET)
 )
 
@@ -47,6 +47,11 @@ def test_a_claim_shows_its_hooks_with_arguments_and_results_and_masks_secrets(pr
     assert (seen["result"]["token"], seen["result"]["note"]) == ("…", "seen …")
     assert seen["ms"] >= 0
     assert claimed.json["outcome"] == "done"
+    released = ["plugins", "trace", "masc_transition", '{"task_id": "task-001", "action": "release"}', "--agent", "ada"]
+    assert (
+        "-> raised hook masc_task_ended failed: ValueError('nosy breaks')"
+        in masc(project, *released, env=environment).out
+    )
     names = [call["hook"] for call in claimed.json["hooks"]]
     assert names.index("masc_before_call") < names.index("masc_work_starts") < names.index("masc_in_commit")
 
