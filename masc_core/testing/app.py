@@ -12,7 +12,9 @@ from typing import Any
 from attrs import define, fields_dict
 
 from masc_core.call import Outcome
+from masc_core.checks import run_checks
 from masc_core.clock import Clock
+from masc_core.convert import unstructure
 from masc_core.errors import StartError
 from masc_core.frozen import evolve
 from masc_core.identity import Client
@@ -20,7 +22,7 @@ from masc_core.kernel import Kernel
 from masc_core.plugins import CATEGORY_ORDER, Registry, load
 from masc_core.rooms import Base
 from masc_core.settings import Settings
-from masc_core.sweep import due_once, sweep_once
+from masc_core.sweep import due_once, sweep_once, tell_once
 from masc_core.testing.agent import ScriptedAgent
 from masc_core.testing.clock import ManualClock
 
@@ -56,11 +58,15 @@ class MascApp:
         return ScriptedAgent(joined["agent"], self, client)
 
     async def elapse(self, seconds: float) -> None:
-        """Let ``seconds`` pass, then do what a server does by itself: what is due (``masc_due``), and one sweep
-        (``masc_sweep``)."""
+        """Let ``seconds`` pass, then do what a server does by itself: what is due (``masc_due``), telling plugins what has
+        happened (``masc_events``), and one sweep (``masc_sweep``)."""
         await self.clock.advance(seconds)
-        await due_once(self.kernel, self.kernel.start_room)
-        await sweep_once(self.kernel, self.kernel.start_room)
+        for turn in (due_once, tell_once, sweep_once):
+            await turn(self.kernel, self.kernel.start_room)
+
+    async def health(self) -> list[dict[str, Any]]:
+        """What the plugins' health checks say: ``plugin``, ``name``, ``ok``, ``detail`` of each; none without a room."""
+        return [unstructure(check) for check in await run_checks(self.kernel)]
 
     def client(self, agent: str | None = None, **facts: Any) -> Client:
         """An HTTP client that fixes the mode full; ``agent`` is the endpoint's name."""
@@ -127,23 +133,20 @@ async def masc_app(
 def registry_of(plugins: Iterable[object]) -> Registry:
     """The first-party plugins, every guard, and these plugins, each as :class:`~masc_core.testing.AppFactory` takes it.
 
-    Raises :class:`StartError` for one that is not installed or was left out, and says why.
+    What a server would leave out, or go on without, raises here: :class:`StartError` for a plugin that is not installed
+    or cannot be loaded, and in a call whatever a hook raises.
     """
     given = list(plugins)
-    extra = [pair for pair in given if isinstance(pair, tuple)]
     names = [category_of(plugin) for plugin in given if not isinstance(plugin, tuple)]
     categories = {point.name for point in entry_points(group="masc.plugins")}
-    registry = load([*CATEGORY_ORDER, *(name for name in names if name in categories)], extra)
-    for plugin in registry.plugins:
-        if plugin.problem is not None and plugin.name in {*names, *(name for name, _ in extra)}:
-            raise StartError(message=f"plugin {plugin.name}: {plugin.problem}")
-    return registry
+    enabled = [*CATEGORY_ORDER, *(name for name in names if name in categories)]
+    return load(enabled, [pair for pair in given if isinstance(pair, tuple)], strict=True)
 
 
 def category_of(plugin: object) -> str:
     """The name a plugin is loaded under. Raises :class:`StartError` where nothing installed says so."""
     if isinstance(plugin, tuple):
-        return str(plugin[0])
+        return str(plugin[0]).removeprefix("guard:")
     points = [point for group in ("masc.plugins", "masc.guards") for point in entry_points(group=group)]
     for point in points:
         # What nobody has imported cannot be the plugin at hand, and need not be imported to find out.

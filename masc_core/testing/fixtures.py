@@ -35,12 +35,14 @@ class AppFactory(Protocol):
         """A room with the first-party plugins and these, as an async context manager.
 
         Each plugin is its module (or object), which an entry point of its installed package names; or the name of that
-        entry point; or a pair ``(category, plugin)`` for one that is not installed. ``store`` is ``memory`` or
-        ``sqlite``; ``postgres`` and ``redis`` take their server from the environment, as a user's do. ``path`` is the
-        project's directory, made if missing, by default the test's ``tmp_path``; two apps of one test on SQLite share
-        its room as two processes do. ``sections`` are objects of the classes that plugins register for
-        ``config.toml``, and ``settings`` all settings at once. Calls are not counted as a user's are, unless
-        ``limited``: a test makes many in no time. The time is the fixture ``masc_clock``'s.
+        entry point; or, for one that is not installed, a pair ``(category, plugin)`` or ``("guard:<name>", plugin)``.
+        What a server would go on without, such as a hook that breaks, fails the test here.
+
+        ``store`` is ``memory`` or ``sqlite``; ``postgres`` and ``redis`` take their server from the environment, as a
+        user's do. ``path`` is the project's directory, made if missing, by default the test's ``tmp_path``; two apps of
+        one test on SQLite share its room as two processes do. ``sections`` are objects of the classes that plugins
+        register for ``config.toml``, and ``settings`` all settings at once. Calls are not counted as a user's are,
+        unless ``limited``: a test makes many in no time. The time is the fixture ``masc_clock``'s.
 
         Raises :class:`masc_core.errors.StartError` naming a plugin that cannot be used, and why.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,16 @@ class WishesPlugin:
         self.asked.append("due")
 
     @hookimpl
+    async def masc_events(self, events: Sequence[Any]) -> None:
+        self.asked += [event.type for event in events]
+
+    @hookimpl
     async def masc_sweep(self) -> None:
         self.asked.append("sweep")
+
+    @hookimpl
+    async def masc_health(self) -> Mapping[str, Any]:
+        return {"name": "well", "ok": not self.asked, "detail": "has water"}
 
 
 @pytest.fixture
