@@ -114,14 +114,16 @@ class _Subject:
 
 
 def _stopping(package: Package, message: str) -> Finding:
-    rule = "names" if " taken " in message else "load"
-    return Finding(rule, package.name, message, "servers do not start with it; mend what the message names")
+    return Finding(_rule(message), package.name, message, "servers do not start with it; mend what the message names")
+
+
+def _rule(problem: str) -> str:
+    return "names" if " taken " in problem or problem.startswith("takes ") else "load"
 
 
 def _of_plugin(plugin: Plugin) -> Iterator[Finding]:
     if plugin.problem is not None:
-        rule = "names" if " taken " in plugin.problem else "load"
-        yield Finding(rule, plugin.name, plugin.problem, "it is left out until this is mended")
+        yield Finding(_rule(plugin.problem), plugin.name, plugin.problem, "it is left out until this is mended")
     elif not (importlib.import_module(plugin.module).__doc__ or "").strip():
         mend = "say in one sentence what the plugin is for"
         yield Finding("docs", plugin.module, "the module has no docstring", mend)

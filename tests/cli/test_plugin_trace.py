@@ -11,26 +11,25 @@ from plugin_packages import HEAD, place
 SECRET = "5ec2e7" * 10 + "abcd"
 NOSY = (
     HEAD
-    + """
-import sys
-
-TOKEN = "SECRET"
-
-
+    + f"""
 @hookimpl
-async def masc_work_starts(ctx, agent, task):
-    return {"token": TOKEN, "note": "seen " + TOKEN, "password": "hunter2", "title": task.title}
-
-
+async def masc_before_call(ctx):
+    return {{"token": "{SECRET}", "note": "seen {SECRET}", "password": "hunter2", "tool": ctx.call.tool.name}}
+"""
+)
+SHAKY = (
+    HEAD
+    + """
 @hookimpl
 async def masc_task_ended(ctx, task):
-    raise ValueError("nosy breaks")
-""".replace("SECRET", SECRET)
+    raise ValueError("shaky breaks")
+"""
 )
 
 
 def test_a_claim_shows_its_hooks_with_arguments_and_results_and_masks_secrets(project: Path, tmp_path: Path) -> None:
-    place(tmp_path / "site", NOSY, category="nosy")
+    place(tmp_path / "site", NOSY, category="nosy", group="masc.guards")
+    place(tmp_path / "site", SHAKY, category="shaky")
     environment = {"PYTHONPATH": str(tmp_path / "site")}
     arguments = orjson.dumps({"title": f"Fix login with {SECRET}"}).decode()
     added = masc(project, "plugins", "trace", "masc_add_task", arguments, "--agent", "ada", env=environment)
@@ -41,19 +40,18 @@ def test_a_claim_shows_its_hooks_with_arguments_and_results_and_masks_secrets(pr
     claimed = masc(project, *claim, "--json", env=environment)
     assert SECRET not in added.out + claimed.out
     assert "hunter2" not in claimed.out
-    (seen,) = (call for call in claimed.json["hooks"] if call["plugin"] == "nosy")
-    assert (seen["hook"], seen["error"], seen["arguments"]["agent"]) == ("masc_work_starts", None, "ada")
-    assert seen["arguments"]["task"]["id"] == "task-001"
-    assert (seen["result"]["token"], seen["result"]["note"]) == ("…", "seen …")
+    (seen,) = (call for call in claimed.json["hooks"] if call["plugin"] == "guard:nosy")
+    assert (seen["hook"], seen["error"]) == ("masc_before_call", None)
+    assert seen["result"] == {"token": "…", "note": "seen …", "password": "…", "tool": "masc_claim"}
     assert seen["ms"] >= 0
     assert claimed.json["outcome"] == "done"
-    released = ["plugins", "trace", "masc_transition", '{"task_id": "task-001", "action": "release"}', "--agent", "ada"]
-    assert (
-        "-> raised hook masc_task_ended failed: ValueError('nosy breaks')"
-        in masc(project, *released, env=environment).out
-    )
+    assert all(call["error"] is None for call in claimed.json["hooks"])
+    release = '{"task_id": "task-001", "action": "release"}'
+    ran = masc(project, "plugins", "trace", "masc_transition", release, "--agent", "ada", env=environment)
+    assert "-> raised hook masc_task_ended failed: ValueError('shaky breaks')" in ran.out
+    assert ran.out.endswith("masc_transition: done\n")
     names = [call["hook"] for call in claimed.json["hooks"]]
-    assert names.index("masc_before_call") < names.index("masc_work_starts") < names.index("masc_in_commit")
+    assert names.index("masc_authenticate") < names.index("masc_before_call") < names.index("masc_in_commit")
 
 
 def test_a_refusal_is_told_by_its_code_and_a_room_can_be_opened_alone(project: Path) -> None:
