@@ -12,7 +12,7 @@ import click
 from masc_core.errors import MascError, StartError
 from masc_core.first_party import rank
 
-__all__ = ["LazyGroup", "MascCommand", "fail"]
+__all__ = ["LazyGroup", "MascCommand", "command_of", "fail"]
 
 _GROUP = "masc.commands"
 
@@ -43,21 +43,25 @@ class LazyGroup(click.Group):
         return _added(min(points, key=lambda p: rank(p, ()))) if points else None
 
 
-def _added(point: EntryPoint) -> click.Command:
-    """What a plugin adds."""
+def command_of(point: EntryPoint) -> tuple[click.Command | None, str | None]:
+    """What a plugin adds, or why that cannot be used."""
     try:
         added = point.load()
-        if isinstance(added, click.Command):
-            return added
-        problem = f"{point.value} is no click command"
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too; the other commands still work
-        problem = f"{point.value} cannot be imported: {error!r}"
+        return None, f"cannot be imported ({point.value}): {error!r}"
+    return (added, None) if isinstance(added, click.Command) else (None, f"is no click command: {point.value}")
+
+
+def _added(point: EntryPoint) -> click.Command:
+    added, problem = command_of(point)
+    if added is not None:
+        return added
 
     def refuse() -> None:
         source = point.dist.name if point.dist else point.module
-        raise StartError(message=f"command {point.name} of {source} is broken: {problem}")
+        raise StartError(message=f"command {point.name} of {source} {problem}")
 
     return MascCommand(
         point.name,

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 from pathlib import Path
 
 from masc_core import __version__
+from masc_core.cli._group import command_of
 from masc_core.doctor.findings import Report
 from masc_core.errors import StartError
 from masc_core.plugins import Registry, load
@@ -76,13 +77,11 @@ def look_at_plugins(report: Report) -> Registry | None:
 
 def _look_at_commands(report: Report) -> None:
     for point in entry_points(group="masc.commands"):
-        try:
-            point.load()
-        except Exception as cause:  # noqa: BLE001  # whatever a foreign module raises is what is wrong with it
+        if (problem := command_of(point)[1]) is not None:
             source = point.dist.name if point.dist else point.module
             report.error(
                 "plugin_failed",
-                f"command {point.name} ({source}) cannot be imported: {cause!r}",
+                f"command {point.name} ({source}) {problem}",
                 f"pip install --upgrade {source}, or pip uninstall {source}",
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class MascApp:
 
     async def elapse(self, seconds: float) -> None:
         """Let ``seconds`` pass, then do what a server does by itself: what is due (``masc_due``), telling plugins what has
-        happened (``masc_events``), and one sweep (``masc_sweep``)."""
+        happened (``masc_events``, from the first time on: it hears of what comes after), and one sweep
+        (``masc_sweep``)."""
         await self.clock.advance(seconds)
         for turn in (due_once, tell_once, sweep_once):
             await turn(self.kernel, self.kernel.start_room)
@@ -67,6 +68,13 @@ class MascApp:
     async def health(self) -> list[dict[str, Any]]:
         """What the plugins' health checks say: ``plugin``, ``name``, ``ok``, ``detail`` of each; none without a room."""
         return [unstructure(check) for check in await run_checks(self.kernel)]
+
+    def serve(self) -> AbstractAsyncContextManager[str]:
+        """Serve the room over HTTP at a free port of this machine, as an async context manager that gives the base URL:
+        MCP clients connect to ``<url>/mcp?agent=<name>``, and a plugin's routes are below ``<url>/x/<category>``."""
+        from masc_core.testing.serving import served
+
+        return served(self.kernel)
 
     def client(self, agent: str | None = None, **facts: Any) -> Client:
         """An HTTP client that fixes the mode full; ``agent`` is the endpoint's name."""

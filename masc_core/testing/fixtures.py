@@ -5,9 +5,10 @@ PYTEST_DONT_REWRITE: as there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import pytest
@@ -36,7 +37,7 @@ class AppFactory(Protocol):
 
         Each plugin is its module (or object), which an entry point of its installed package names; or the name of that
         entry point; or, for one that is not installed, a pair ``(category, plugin)`` or ``("guard:<name>", plugin)``.
-        What a server would go on without, such as a hook that breaks, fails the test here.
+        What a server would go on without fails the test here: a hook that breaks, or answers with what is not asked.
 
         ``store`` is ``memory`` or ``sqlite``; ``postgres`` and ``redis`` take their server from the environment, as a
         user's do. ``path`` is the project's directory, made if missing, by default the test's ``tmp_path``; two apps of
@@ -55,14 +56,23 @@ def masc_clock() -> ManualClock:
 
 
 @pytest.fixture(scope="session")
-def masc_registries() -> dict[tuple[object, ...], Registry]:
-    """What was loaded, by plugins: a registry has no state, so it serves every test."""
-    return {}
+def masc_load() -> Callable[[tuple[object, ...]], Registry]:
+    """Loads plugins, those that are modules or names once for all tests: nothing of a room is kept in a registry."""
+    loaded: dict[tuple[object, ...], Registry] = {}
+
+    def load(plugins: tuple[object, ...]) -> Registry:
+        if not all(isinstance(plugin, str | ModuleType) for plugin in plugins):
+            return registry_of(plugins)
+        if plugins not in loaded:
+            loaded[plugins] = registry_of(plugins)
+        return loaded[plugins]
+
+    return load
 
 
 @pytest.fixture(name="masc_app")
 def masc_app_fixture(
-    tmp_path: Path, masc_clock: ManualClock, masc_registries: dict[tuple[object, ...], Registry]
+    tmp_path: Path, masc_clock: ManualClock, masc_load: Callable[[tuple[object, ...]], Registry]
 ) -> AppFactory:
     """Opens rooms to test plugins in; see :class:`AppFactory`."""
 
@@ -74,10 +84,8 @@ def masc_app_fixture(
         limited: bool = False,
         settings: Settings | None = None,
     ) -> AbstractAsyncContextManager[MascApp]:
-        if (registry := masc_registries.get(plugins)) is None:
-            registry = masc_registries[plugins] = registry_of(plugins)
         chosen = settings or Settings(cluster="test", sections={type(section): section for section in sections})
-        place = path or tmp_path
+        place, registry = path or tmp_path, masc_load(plugins)
         place.mkdir(parents=True, exist_ok=True)
         return masc_app(place, backend=store, clock=masc_clock, settings=chosen, registry=registry, limited=limited)
 

@@ -28,11 +28,11 @@ class HealthPage:
         ``degraded`` with 200 when a plugin was left out or says that something is wrong, since the rest works."""
         kernel = self._kernel
         store: dict[str, Any] = {"backend": kernel.start_room.settings.storage.type}
-        body: dict[str, Any] = {"status": "ok", "version": masc_core.__version__, "store": store, **self._plugins()}
+        body: dict[str, Any] = {"status": "ok", "version": masc_core.__version__, "store": store}
         if kernel.registry.problems:
             body["status"] = "degraded"
         if kernel.registry.broken_guard is not None:
-            return 503, body
+            return 503, {**body, **self._plugins()}
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
                 if await kernel.opened():
@@ -41,12 +41,12 @@ class HealthPage:
                     store["round_trip_ms"] = round((time.perf_counter() - started) * 1000, 3)
             checks = await self._checks()
         except (MascError, TimeoutError):
-            return 503, {**body, "status": "degraded"}
+            return 503, {**body, "status": "degraded", **self._plugins()}
         if checks:
             body["checks"] = [{"plugin": c.plugin, "name": c.name, "ok": c.ok} for c in checks]
         if not all(check.ok for check in checks):
             body["status"] = "degraded"
-        return 200, body
+        return 200, {**body, **self._plugins()}
 
     def _plugins(self) -> dict[str, Any]:
         """The plugins that were left out, and those in which something has failed since the start."""
