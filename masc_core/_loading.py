@@ -1,69 +1,34 @@
-"""Taking plugins in: what one registers is gathered apart and counts when all of it is good."""
+"""Taking plugins in, MASC's own first. What one registers counts when all of it is good."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import pluggy
-from attrs import define, field
 
-from masc_core.contracts import Contract, contract_of
+from masc_core._registering import KERNEL, NAME, LeftOut, Registrar, Things
+from masc_core.contracts import Contract
 from masc_core.errors import GuardBroken, StartError
 from masc_core.first_party import is_ours
-from masc_core.frozen import evolve, is_record
+from masc_core.frozen import evolve
 from masc_core.hookspecs import GUARD_HOOKS, PLAIN_HOOKS, hookimpl
 from masc_core.plugins import KERNEL_TOOLS, LEAN, Plugin, Registry
-from masc_core.presets import RESERVED, Mode
+from masc_core.presets import RESERVED
 from masc_core.records import KERNEL_RECORDS
 from masc_core.settings import KERNEL_SECTIONS
-from masc_core.store.collections import Collection, Log
-from masc_core.store.driver import Key
-from masc_core.tools import declaration
 
 if TYPE_CHECKING:
     from masc_core.isolation import Faults
-    from masc_core.offers import Prompt, Resource, Route
 
-__all__ = ["NAME", "Loading"]
+__all__ = ["Loading"]
 
 logger = logging.getLogger(__name__)
-NAME = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
-"""What categories and modes are called."""
 _SLOW_MS = 500.0
-_KERNEL = "the kernel"
-
-
-class LeftOut(Exception):
-    """Why a plugin is left out."""
-
-
-@define
-class Things:
-    """What plugins have registered."""
-
-    owners: dict[tuple[str, str], tuple[str, bool]] = field(factory=dict)
-    """By kind and name: whose it is, and whether that is MASC itself."""
-    contracts: dict[str, Contract] = field(factory=dict)
-    records: list[Collection[Any] | Log[Any]] = field(factory=list)
-    sections: dict[str, type] = field(factory=dict)
-    reads: list[Key] = field(factory=list)
-    modes: dict[str, Mode] = field(factory=dict)
-    resources: dict[str, Resource] = field(factory=dict)
-    prompts: dict[str, Prompt] = field(factory=dict)
-    routes: list[Route] = field(factory=list)
-
-    def add(self, more: Things) -> None:
-        """Take over what another one holds."""
-        for name in ("records", "reads", "routes"):
-            getattr(self, name).extend(getattr(more, name))
-        for name in ("owners", "contracts", "sections", "modes", "resources", "prompts"):
-            getattr(self, name).update(getattr(more, name))
 
 
 class Loading:
@@ -77,7 +42,7 @@ class Loading:
         self._all = Things(records=[*KERNEL_RECORDS])
         kernel = {"tool": KERNEL_TOOLS, "settings section": KERNEL_SECTIONS, "mode": RESERVED, "category": (LEAN,)}
         kernel["record collection"] = tuple(declared.name for declared in KERNEL_RECORDS)
-        self._all.owners = {(kind, name): (_KERNEL, True) for kind, names in kernel.items() for name in names}
+        self._all.owners = {(kind, name): (KERNEL, True) for kind, names in kernel.items() for name in names}
 
     def load(self, point: EntryPoint, guard: bool) -> None:
         """Import what an entry point names and take its registrations."""
@@ -149,22 +114,22 @@ class Loading:
             self._manager.register(_Shut(plugin.name))
 
     def _registered(self, plugin: Plugin, module: object, ours: bool) -> Things:
-        things = Things()
-        self._take(things, "guard" if plugin.guard else "category", plugin.name, plugin, ours)
+        registrar = Registrar(plugin.name, ours, self._all.owners)
+        registrar.take("guard" if plugin.guard else "category", plugin.name)
         if (known := self._manager.get_name(module)) is not None:
             raise LeftOut(f"is the same module as {known}; give each entry point one of its own")
         try:
             self._manager.register(module, name=f"{'guard:' if plugin.guard else ''}{plugin.name}")
             hooks = self._hooks(plugin, module)
-            self._gather(things, plugin, module, ours)
+            registrar.gather(module)
         except pluggy.PluginValidationError as error:
             raise StartError(message=f"plugin {plugin.name}: {error}") from error
         except BaseException:
             self._manager.unregister(module)
             raise
         if not ours:
-            self._watch(plugin, things, hooks)
-        return things
+            self._watch(plugin, registrar.things, hooks)
+        return registrar.things
 
     def _watch(self, plugin: Plugin, things: Things, hooks: Iterable[tuple[str, pluggy.HookImpl]]) -> None:
         """Put what is not MASC's own where it breaks nothing else."""
@@ -196,80 +161,6 @@ class Loading:
                     raise StartError(message=f"plugin {plugin.name}: hook {caller.name} must be an async function")
                 hooks.append((caller.name, found))
         return hooks
-
-    def _take(self, things: Things, kind: str, name: str, plugin: Plugin, ours: bool) -> None:
-        """Note that a name is used. What MASC has it keeps; two others both have to know."""
-        if (holder := self._all.owners.get((kind, name)) or things.owners.get((kind, name))) is not None:
-            owner, core = holder
-            if core and (not ours or kind in {"category", "guard"}):
-                raise LeftOut(f"takes {kind} {name}, which is {owner}'s; rename it")
-            raise StartError(message=f"{kind} {name} of plugin {plugin.name} is taken by {owner}; rename one")
-        things.owners[kind, name] = (f"plugin {plugin.name}", ours)
-
-    def _gather(self, things: Things, plugin: Plugin, module: object, ours: bool) -> None:
-        name = plugin.name
-
-        def take(kind: str, what: str) -> None:
-            self._take(things, kind, what, plugin, ours)
-
-        def tools(function: Callable[..., Any]) -> None:
-            tool = evolve(declaration(function, name), category=name, plugin=name)
-            take("tool", tool.name)
-            things.contracts[tool.name] = contract_of(tool)
-
-        def records(declared: Collection[Any] | Log[Any]) -> None:
-            if not isinstance(declared, Collection | Log):
-                raise TypeError(f"masc_records takes a Collection or a Log, not {declared!r}")
-            take("record collection", declared.name)
-            things.records.append(declared)
-
-        def settings(section: str, kind: type) -> None:
-            take("settings section", section)
-            if not is_record(kind):
-                raise TypeError(f"settings section [{section}] must be an attrs class, not {kind!r}")
-            if not ours:
-                kind()  # every field has a default
-            things.sections[section] = kind
-
-        def first_reads(key: Key) -> None:
-            if not isinstance(key, Key):
-                raise TypeError(f"masc_first_reads takes a Key, not {key!r}")
-            things.reads.append(key)
-
-        def modes(mode: str, categories: Sequence[str], description: str) -> None:
-            if not isinstance(mode, str) or not NAME.match(mode):
-                raise StartError(
-                    message=f"plugin {name}: {mode!r} is no name for a mode; use a-z, 0-9 and _, 2 to 32 long"
-                )
-            take("mode", mode)
-            if isinstance(categories, str) or not all(isinstance(c, str) for c in categories):
-                raise TypeError(f"mode {mode} needs a list of category names, not {categories!r}")
-            things.modes[mode] = Mode(mode, str(description), ("core", *(c for c in categories if c != "core")))
-
-        def resources(function: Callable[..., Any]) -> None:
-            from masc_core.offers import as_resource
-
-            made = as_resource(function, name)
-            take("resource", made.uri)
-            things.resources[made.uri] = made
-
-        def prompts(function: Callable[..., Any]) -> None:
-            from masc_core.offers import as_prompt
-
-            made = as_prompt(function, name)
-            take("prompt", made.contract.tool.name)
-            things.prompts[made.contract.tool.name] = made
-
-        def routes(path: str, endpoint: Any, methods: Sequence[str] = ("GET",)) -> None:
-            from masc_core.offers import as_route
-
-            things.routes.append(made := as_route(name, path, endpoint, methods))
-            for method in made.methods:
-                take("route", f"{method} /x/{name}{path}")
-
-        for register in (tools, records, settings, first_reads, modes, resources, prompts, routes):
-            if (hook := getattr(module, f"masc_{register.__name__}", None)) is not None:
-                hook(register)
 
 
 def _with_modes(switch: Contract, modes: Iterable[str]) -> Contract:

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 
 from masc_core import __version__
-from masc_core._loading import NAME
+from masc_core._registering import NAME
 from masc_core.authoring.check import check
 from masc_core.authoring.package import sources
 from masc_core.errors import StartError
