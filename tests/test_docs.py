@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 import types
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from docs_support import DOCUMENTS, Block, Reader, accept, blocks, commands_in, 
 
 from masc_core.errors import MascError
 from masc_core.plugins import load
+from masc_core.settings import Settings, load_settings
 from masc_core.testing.app import masc_app
 
 LANGUAGES = {"sh", "toml", "json", "python", "{toctree}", "{eval-rst}"}
@@ -42,12 +44,20 @@ NOT_RUN = {
 }
 """All that is exempt, by document and first line; each block says why."""
 
+OTHERS = {"mcp_servers", "project", "build-system", "tool"}
+"""What TOML that is not a room's settings begins with: that of a client, and of a plugin's package."""
+
 every_document = pytest.mark.parametrize("document", DOCUMENTS)
 
 
 def of(*languages: str) -> list[Block]:
     """The blocks of these languages in all documents."""
     return [block for document in DOCUMENTS for language in languages for block in blocks(document, language)]
+
+
+def settings_blocks() -> list[Block]:
+    """The blocks of ``.masc/config.toml``."""
+    return [block for block in of("toml") if tomllib.loads(block.text).keys().isdisjoint(OTHERS)]
 
 
 @every_document
@@ -82,6 +92,13 @@ def test_a_block_that_does_not_work_is_found_out(text: str, tmp_path: Path) -> N
 def test_configuration_parses_and_its_command_is_one_we_take(block: Block) -> None:
     for words in commands_in(block):
         accept(words)
+
+
+@pytest.mark.parametrize("block", settings_blocks(), ids=lambda block: f"{block.document}:{block.first_line}")
+def test_settings_that_are_shown_are_taken(block: Block, tmp_path: Path) -> None:
+    (tmp_path / ".masc").mkdir()
+    (tmp_path / ".masc" / "config.toml").write_text(block.text, encoding="utf-8")
+    assert load_settings(tmp_path, {}, load(enabled=()).sections) != Settings(cluster=tmp_path.name)
 
 
 def test_the_clients_of_the_readme_are_told_what_to_start() -> None:

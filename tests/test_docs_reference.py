@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
-from docs_support import DOCUMENTS, ROOT, text_of
+from docs_support import DOCUMENTS, ROOT, blocks, text_of
 from masc_docs import GENERATED, with_generated
 from masc_docs.errors import known
 from masc_docs.examples import DIRECTORY, files, play, steps_of
@@ -107,6 +108,11 @@ def test_every_error_code_is_explained_and_those_said_to_be_everybodys_exist() -
     declared = {error.code for contract in described(registry()).values() for error in contract.tool.errors}
     assert declared <= known().keys()
     assert set(re.findall(r"\[(\w+)\]\(#\1\)", page)) <= known().keys()
+
+
+def test_the_refusal_that_is_shown_is_one_that_was_recorded() -> None:
+    (block,) = blocks("docs/errors.md", "json")
+    assert json.loads(block.text) in [step.get("result") for step in steps_of(DIRECTORY / "core.json")]
 
 
 def test_the_guards_are_those_that_are_loaded() -> None:

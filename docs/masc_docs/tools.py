@@ -15,6 +15,7 @@ from masc_docs.markdown import code, fence, registry, table
 __all__ = ["example", "kind", "tools"]
 
 Schema = Mapping[str, Any]
+_FACTS = ("Role", "Effect", "Counted as", "Tokens", "Contract")
 _MOST = 6
 """Fields of an object that are named in a table's cell; the contract's file has all of them."""
 
@@ -27,25 +28,29 @@ def tools(category: str) -> str:
 
 
 def _section(contract: Contract, steps: list[Step]) -> str:
-    parts = [f"## {contract.tool.name}", contract.tool.description, _facts(contract)]
-    if arguments := table(["Argument", "", "Type"], _arguments(contract)):
-        parts.append(arguments)
-    parts += ["In the result:", table(["Field", "", "Type"], _fields(contract.output))]
-    return "\n\n".join(part for part in [*parts, *map(example, steps)] if part)
+    parts = [
+        f"## {contract.tool.name}",
+        contract.tool.description,
+        _facts(contract),
+        table(["Argument", "", "Type"], _arguments(contract)),
+        table(["Field of the result", "", "Type"], _fields(contract.output)),
+        _errors(contract),
+        *map(example, steps),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _facts(contract: Contract) -> str:
     tool = contract.tool
-    tokens = Figures().cost(contract, caller_known=True).tokens
-    facts = [
-        f"for role {tool.role.label} and above",
-        f"effect: {tool.effect.value}{', calling it twice is as calling it once' if tool.idempotent else ''}",
-        f"counted as {tool.limit}",
-        f"{tokens} tokens in a list",
-        f"{{download}}`contract <../../schemas/{tool.category}/{tool.name}.json>`",
-    ]
-    errors = ", ".join(f"[{error.code}](../errors.md#{error.code})" for error in tool.errors)
-    return f"{'; '.join(facts)}." + (f" Its own errors: {errors}." if errors else "")
+    file = f"{{download}}`{tool.name}.json <../../schemas/{tool.category}/{tool.name}.json>`"
+    effect = f"{tool.effect.value}, idempotent" if tool.idempotent and not tool.reads else tool.effect.value
+    tokens = str(Figures().cost(contract, caller_known=True).tokens)
+    return table(_FACTS, [(tool.role.label, effect, tool.limit, tokens, file)])
+
+
+def _errors(contract: Contract) -> str:
+    links = ", ".join(f"[{error.code}](../errors.md#{error.code})" for error in contract.tool.errors)
+    return f"Errors of its own: {links}." if links else ""
 
 
 def _arguments(contract: Contract) -> Iterator[tuple[str, str, str]]:
