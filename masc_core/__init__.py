@@ -7,6 +7,7 @@ from masc_core.context import Caller, Context
 from masc_core.errors import MascError, Refused, error
 from masc_core.frozen import evolve, frozen
 from masc_core.hookspecs import hookimpl
+from masc_core.offers import Visit, prompt, resource
 from masc_core.store.collections import Collection, Log, index
 from masc_core.tools import ADMIN, DESTRUCTIVE, READ, READER, WORKER, WRITE, CallerUse, Effect, Role, tool
 from masc_core.values import AgentName, Bound, FilePath, Message, Parsed, TaskId, Title, Verbatim
@@ -37,10 +38,13 @@ __all__ = [
     "TaskId",
     "Title",
     "Verbatim",
+    "Visit",
     "error",
     "evolve",
     "frozen",
     "hookimpl",
     "index",
+    "prompt",
+    "resource",
     "tool",
 ]

@@ -6,6 +6,7 @@ presence, auto-join, handler, guards' records → commit → render.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
@@ -23,6 +24,7 @@ from masc_core.dialog import Dialog, InputRequired
 from masc_core.errors import (
     AgentNameRequired,
     BindingRequired,
+    GuardBroken,
     InternalError,
     InvalidArgument,
     MascError,
@@ -46,7 +48,7 @@ from masc_core.values import NAME_LENGTH, check_text
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["Call", "Outcome", "Progress", "refuse", "run"]
+__all__ = ["Call", "Outcome", "Progress", "cancelled", "refuse", "run"]
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -142,14 +144,29 @@ async def run(kernel: Kernel, call: Call) -> Outcome:
         failed = error
     except InputRequired as asked:
         return Outcome({}, "", input_required=asked)
-    except Exception:  # the one place: whatever a handler broke must not reach the wire
-        incident = secrets.token_hex(4)
-        logger.exception("incident %s in %s", incident, call.tool.name)
-        failed = InternalError(incident=incident)
+    except asyncio.CancelledError as error:
+        if cancelled():
+            raise
+        failed = _defect(call, error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: what broke must not reach the wire
+        failed = _defect(call, error)
     finally:
         for undo in call.undo:
             undo()
     return await refuse(kernel, call, failed)
+
+
+def cancelled() -> bool:
+    """Somebody cancels the running task, rather than its own code raising as if."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _defect(call: Call, error: BaseException) -> InternalError:
+    """What is told of an exception that nobody foresaw; the log has all of it."""
+    incident = secrets.token_hex(4)
+    logger.error("incident %s in %s of plugin %s", incident, call.tool.name, call.tool.plugin, exc_info=error)
+    return InternalError(incident=incident)
 
 
 async def refuse(kernel: Kernel, call: Call, error: MascError) -> Outcome:
@@ -160,9 +177,11 @@ async def refuse(kernel: Kernel, call: Call, error: MascError) -> Outcome:
         if call.ctx is not None and call.ctx.room is not None:
             call.concluding = call.unattended = False
             await call.ctx.ask("masc_call_failed", ctx=call.ctx, error=error)
+    except GuardBroken:
+        logger.debug("a refused %s is noted nowhere: its guard is broken", call.tool.name)
     except MascError as problem:
         logger.warning("a failed %s could not be noted: %s", call.tool.name, problem)
-    except Exception:
+    except (Exception, SystemExit):
         logger.exception("a failed %s could not be noted", call.tool.name)
     return failure(error)
 

@@ -218,6 +218,23 @@ class Context:
                 answer.close()
         return [a for a in answers if a is not None]
 
+    def savepoint(self) -> Callable[..., None]:
+        """What puts back who calls and what they may do and, with ``writes=True``, takes back what was written after this."""
+        caller, granted, room = self.caller, self.granted, self.room
+        lengths = [(kept, len(kept)) for kept in (self.warnings, self.delivered, self.committed, self.events)]
+        rollback = None if self._tx is None else self._tx.savepoint()
+
+        def restore(*, writes: bool) -> None:
+            self.caller, self.granted = caller, granted
+            if writes:
+                self.room = room
+                for kept, length in lengths:
+                    del kept[length:]
+                if rollback is not None:
+                    rollback()
+
+        return restore
+
     async def transact(self, run: Callable[[Context], Awaitable[R]], *, concludes: bool = False) -> R:
         """Run ``run(ctx)`` in a unit of work of its own and commit it; it runs again on conflict.
 
@@ -277,7 +294,8 @@ class Context:
 
     def plugin_of(self, category: str) -> Plugin:
         """The plugin that gives a category."""
-        return next(p for p in self._registry.plugins if p.name == category and not p.guard)
+        giving = [p for p in self._registry.plugins if p.name == category and p.problem is None]
+        return next((p for p in giving if not p.guard), giving[0])
 
     def ensure_role(self, needed: Role) -> None:
         """Raise :class:`Forbidden` unless the caller may do here what ``needed`` may: for tools whose arguments decide."""

@@ -21,6 +21,7 @@ from attrs import field, frozen
 
 from masc_core._quick import quick_check
 from masc_core._texts import Texts, texts_of
+from masc_core.convert import unstructure
 from masc_core.errors import InvalidArgument, MascError, StartError
 from masc_core.frozen import is_record
 from masc_core.store.transaction import LogPosition
@@ -176,6 +177,14 @@ class Contract:
         for name, value in arguments.items():
             if name not in self.input["properties"] and value is not None:
                 raise self._unknown(name, caller_known)
+
+    def ensure_result(self, result: object) -> None:
+        """Raise ``TypeError`` for what is not of the declared result's type, ``jsonschema.ValidationError`` for one whose
+        fields are not."""
+        if not isinstance(result, self._result):
+            kind = type(result).__name__
+            raise TypeError(f"{self.tool.name} must give {self._result.__name__}, not {kind}")
+        self.check_result(unstructure(result))
 
     def check_result(self, structured: Mapping[str, Any]) -> None:
         """Raise ``jsonschema.ValidationError`` when a result breaks the output contract."""

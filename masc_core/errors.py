@@ -17,6 +17,8 @@
     │   ├── Unauthenticated: Unauthorized, InvalidToken, TokenExpired
     │   └── (the categories' own, in masc_plugin_<category>/errors.py or beside its tools)
     ├── RateLimited               too many calls for now
+    ├── ToolTimedOut              another's tool took longer than it may
+    ├── GuardBroken               a guard could not be loaded, so nothing is let through
     ├── Unavailable               try again: StorageUnavailable, StorageBusy, ShuttingDown
     ├── RecordUnreadable          stored bytes that cannot be opened
     ├── InternalError             a defect, named by an incident id
@@ -49,6 +51,7 @@ __all__ = [
     "ConfirmInvalid",
     "ConfirmRequired",
     "Forbidden",
+    "GuardBroken",
     "InternalError",
     "InvalidAgentName",
     "InvalidArgument",
@@ -71,6 +74,7 @@ __all__ = [
     "TokenExpired",
     "ToolNotEnabled",
     "ToolNotFound",
+    "ToolTimedOut",
     "Unauthenticated",
     "Unauthorized",
     "Unavailable",
@@ -315,6 +319,24 @@ class RateLimited(MascError):
     limit: int
     current: int
     retry_after: int
+
+
+@error
+class ToolTimedOut(MascError):
+    code = "tool_timed_out"
+    http = 504
+    text = "{tool} of plugin {plugin} did not end within {seconds} s and was stopped; what it had not committed is gone"
+    tool: str
+    plugin: str
+    seconds: int
+
+
+@error
+class GuardBroken(MascError):
+    code = "guard_broken"
+    http = 503
+    text = "guard {guard} could not be loaded, so every call is refused; masc plugins list on the server's machine says why"
+    guard: str
 
 
 class Unavailable(MascError):

@@ -1,6 +1,13 @@
 """Every hook a plugin can implement: when it fires and who calls it.
 
-Mark an implementation with ``@hookimpl``. Hooks whose result is awaited take ``async def`` implementations.
+Mark an implementation with ``@hookimpl``; it may leave out arguments that it has no use for. Hooks whose result is awaited
+take ``async def`` implementations. Of several plugins, MASC's own are asked first and in the order of ``tools/list``, then
+the others by name; guards before categories.
+
+Hooks "for guards" decide on access. Only entry points of the group ``masc.guards`` have them; a category that implements
+one is left out. What such a hook raises refuses the call. Any other hook of somebody else's plugin that raises, takes
+longer than ``plugins.hook_seconds`` or answers with something else than what is said here counts as one that gave
+nothing, and the log names the plugin.
 """
 
 from __future__ import annotations
@@ -14,19 +21,42 @@ if TYPE_CHECKING:
     from masc_core.context import Context
     from masc_core.errors import MascError
     from masc_core.identity import Client
-    from masc_core.records import Agent, Task
+    from masc_core.offers import Endpoint
+    from masc_core.records import Agent, Event, Task
     from masc_core.rooms import OpenRoom
     from masc_core.store.collections import Collection, Log
     from masc_core.store.driver import Driver, Key
     from masc_core.store.transaction import Transaction
 
-__all__ = ["Answer", "MascHooks", "hookimpl", "hookspec"]
+__all__ = [
+    "GUARD_HOOKS",
+    "LONGER",
+    "LONG_HOOKS",
+    "PLAIN_HOOKS",
+    "REFUSING_HOOKS",
+    "Answer",
+    "HookDeprecation",
+    "MascHooks",
+    "deprecated",
+    "hookimpl",
+    "hookspec",
+]
 
 hookspec = pluggy.HookspecMarker("masc")
 hookimpl = pluggy.HookimplMarker("masc")
 
 Answer = Coroutine[Any, Any, Mapping[str, Any] | None]
 """What the awaited hooks give: an ``async def`` that returns a mapping or ``None``."""
+
+
+class HookDeprecation(FutureWarning):
+    """A plugin uses something of a hook that will go. Shown by default, since whoever runs the plugin has to know."""
+
+
+def deprecated(hook: str, argument: str, since: str, instead: str) -> dict[str, Warning]:
+    """For ``@hookspec(warn_on_impl_args=deprecated(…))``: warn each plugin that takes ``argument`` when it is loaded."""
+    text = f"argument {argument} of hook {hook} is deprecated since {since} and will go; {instead}"
+    return {argument: HookDeprecation(text)}
 
 
 class MascHooks:
@@ -56,17 +86,50 @@ class MascHooks:
         """
 
     @hookspec
+    def masc_modes(self, register: Callable[[str, Sequence[str], str], None]) -> None:
+        """Register modes of your own: ``register(name, categories, description)``. Category core always is in a mode.
+
+        Called once when the plugin is loaded, by the kernel. They are offered by masc_get_config, masc_switch_mode,
+        ``--mode`` and ``?mode=``. A mode hides tools and gives no permission. New in 0.1.
+        """
+
+    @hookspec
+    def masc_resources(self, register: Callable[[Callable[..., Any]], None]) -> None:
+        """Register functions decorated with ``@resource``, which clients find in ``resources/list`` and read.
+
+        Called once when the plugin is loaded, by the kernel. A resource is there in the modes that have the category; reading
+        it is a call like a reading tool's, with the same caller and the same guards. New in 0.1.
+        """
+
+    @hookspec
+    def masc_prompts(self, register: Callable[[Callable[..., Any]], None]) -> None:
+        """Register functions decorated with ``@prompt``, which clients find in ``prompts/list`` and get.
+
+        Called once when the plugin is loaded, by the kernel. Modes and guards apply as to resources. New in 0.1.
+        """
+
+    @hookspec
+    def masc_routes(self, register: Callable[[str, Endpoint, Sequence[str]], None]) -> None:
+        """Register HTTP routes: ``register(path, endpoint, methods)`` serves ``/x/<category><path>`` by
+        ``async def endpoint(request: starlette.requests.Request, visit: Visit) -> starlette.responses.Response``.
+
+        Called once when the plugin is loaded, by the kernel; ``masc serve --http`` serves them, in every mode. Host, Origin,
+        size of the body and the token are checked before the endpoint runs; where auth requires a token, a request without
+        one never gets there. It reaches the room by ``await visit.call(tool, arguments)`` alone. New in 0.1.
+        """
+
+    @hookspec
     def masc_first_reads(self, register: Callable[[Key], None]) -> None:
         """Register documents that are looked at in every call, so that they come with the first read of the store.
 
-        Called once when the plugin is loaded, by the kernel. New in 0.1.
+        Called once when the plugin is loaded, by the kernel. For guards. New in 0.1.
         """
 
     @hookspec
     def masc_token_reads(self, room: OpenRoom, token: str) -> Sequence[Key]:  # type: ignore[empty-body]
         """Name documents that will be looked at because a client presents this token, so that they come with the first read.
 
-        Called at the beginning of each call with a token, by the kernel. New in 0.1.
+        Called at the beginning of each call with a token, by the kernel. For guards. New in 0.1.
         """
 
     @hookspec
@@ -150,7 +213,8 @@ class MascHooks:
     def masc_name_protected(self, ctx: Context, name: str) -> Answer:  # type: ignore[empty-body]
         """Give ``{"protected": True}`` for a name that the caller must not be given.
 
-        Awaited inside the unit of work that joins an agent, for each name considered, by the kernel. New in 0.1.
+        Awaited inside the unit of work that joins an agent, for each name considered, by the kernel. For guards.
+        New in 0.1.
         """
 
     @hookspec
@@ -160,21 +224,22 @@ class MascHooks:
         """Give what masc_join adds to its result for the agent that has joined: ``token`` or ``token_path``, and
         ``token_expires_at``.
 
-        Awaited inside the joining unit of work, by category core. New in 0.1.
+        Awaited inside the joining unit of work, by category core. For guards. New in 0.1.
         """
 
     @hookspec
     def masc_agent_role(self, ctx: Context, agent: str) -> Answer:  # type: ignore[empty-body]
         """Give ``{"role": …, "token": whether it calls with one}`` for an agent; ``None`` where auth is off.
 
-        Awaited by category ratelimit. New in 0.1.
+        Awaited by category ratelimit. For guards. New in 0.1.
         """
 
     @hookspec
     def masc_waited(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
         """Raise a :class:`MascError` to end a call that waits.
 
-        Awaited whenever a waiting call wakes, with a context that opens its own units of work, by the kernel. New in 0.1.
+        Awaited whenever a waiting call wakes, with a context that opens its own units of work, by the kernel. For guards.
+        New in 0.1.
         """
 
     @hookspec
@@ -182,7 +247,7 @@ class MascHooks:
         """Give ``{"allowed": True}`` where a server may listen on an address that other machines reach.
 
         Awaited in a unit of work before such a server starts, by the command line; without that answer it does not start.
-        New in 0.1.
+        For guards. New in 0.1.
         """
 
     @hookspec
@@ -263,3 +328,66 @@ class MascHooks:
 
         Awaited by masc doctor, with a context that opens its own units of work. New in 0.1.
         """
+
+    @hookspec
+    def masc_health(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
+        """Say how something the plugin depends on is doing: ``{"name": …, "ok": …, "detail": …}``.
+
+        Awaited for ``GET /health``, which shows the plugin, name and ok to anybody, and by masc doctor, which shows the detail
+        too; with a context that opens its own units of work, in an existing room. A hook that fails or takes too long counts
+        as not ok. New in 0.1.
+        """
+
+    @hookspec
+    def masc_events(self, ctx: Context, events: Sequence[Event]) -> Answer:  # type: ignore[empty-body]
+        """Do something about what has happened in the room: at most 100 committed events, oldest first.
+
+        Awaited about every 2 s while there are new ones, in one of the serving processes at a time, with a context that opens
+        its own units of work; never as part of the call that made them, which it cannot fail. Where the room has come to
+        know the plugin, nothing is left out while no server runs. Each event is told once, but those of the last batch again
+        after a crash; what the hook raises is logged, and the events count as told. New in 0.1.
+        """
+
+
+PLAIN_HOOKS = frozenset(
+    {
+        "masc_tools",
+        "masc_records",
+        "masc_settings",
+        "masc_modes",
+        "masc_resources",
+        "masc_prompts",
+        "masc_routes",
+        "masc_first_reads",
+        "masc_token_reads",
+    }
+)
+"""Hooks that are called and not awaited."""
+GUARD_HOOKS = frozenset(
+    {
+        "masc_first_reads",
+        "masc_token_reads",
+        "masc_recognise",
+        "masc_stranger",
+        "masc_authenticate",
+        "masc_before_call",
+        "masc_redact",
+        "masc_known_secrets",
+        "masc_in_commit",
+        "masc_call_failed",
+        "masc_store",
+        "masc_name_protected",
+        "masc_joined",
+        "masc_agent_role",
+        "masc_waited",
+        "masc_open_bind",
+        "masc_admins",
+    }
+)
+"""Hooks that decide on access, or see what only those may see who do."""
+REFUSING_HOOKS = frozenset({"masc_work_starts"})
+"""Hooks by which any plugin can refuse, raising a :class:`MascError`."""
+LONG_HOOKS = frozenset({"masc_gc", "masc_sweep", "masc_doctor", "masc_events"})
+"""Hooks that go through records."""
+LONGER = 10
+"""How many times as long they have as others."""

@@ -61,21 +61,25 @@ class Kernel:
         self.stopping = asyncio.Event()
         self.allow_rooms = allow_rooms
         self._stack = AsyncExitStack()
-        found = settings_of or partial(load_settings, sections=registry.sections)
+        found = settings_of or partial(load_settings, sections=registry.sections, tolerant=bool(registry.problems))
         self.rooms = Rooms(clock or SystemClock(), self.stopping, self._stack, found, registry.wrappers)
         self.start_room: OpenRoom = self.rooms.at(base)
 
     async def __aenter__(self) -> Self:
-        await self.start_room.connect(create=False)
+        await self.opened()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         self.stopping.set()
         await self._stack.aclose()
 
+    async def opened(self) -> bool:
+        """The start room's store is open: there is one, and no broken guard keeps it shut."""
+        return self.registry.broken_guard is None and await self.start_room.connect(create=False)
+
     async def room_record(self, reading: Transaction | None = None) -> Room | None:
         """The start room's record, or ``None`` while there is no room."""
-        if not await self.start_room.connect(create=False):
+        if not await self.opened():
             return None
         return await View(ROOMS, reading or Transaction(self.start_room.driver)).find(ROOM_ID)
 
@@ -92,7 +96,7 @@ class Kernel:
 
     async def reading(self, *more: Key) -> Transaction | None:
         """A first look at the start room: its record, what guards look at, and ``more``; ``None`` without a room's store."""
-        if not await self.start_room.connect(create=False):
+        if not await self.opened():
             return None
         reading = Transaction(self.start_room.driver)
         await reading.peek([Key(ROOMS.name, ROOM_ID), *self.registry.first_reads, *more])
@@ -121,6 +125,7 @@ class Kernel:
         """Run a tool by its contract; also one that no plugin registers, as local commands have them: it is offered to
         nobody and takes the same path. ``through`` is the tool that the client called to have this one run."""
         try:
+            self.registry.ensure_guarded()
             reading = await self.reading(*calls.first_reads(self, contract, arguments, client))
             if client.token is not None:
                 client = (await recognise(self, client, reading, alone=False)).client

@@ -17,6 +17,7 @@ from masc_core.contracts import Contract
 from masc_core.errors import BudgetTooSmall, InvalidArgument, ToolNotEnabled, ToolNotFound
 from masc_core.listing import PLAIN, Style, entry
 from masc_core.plugins import KERNEL_TOOLS, LEAN, Registry
+from masc_core.presets import DEFAULT_MODE, MODES, Mode
 from masc_core.records import AgentMode, Room
 from masc_core.tokens import Cost, Figures
 
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from masc_core.identity import Client
     from masc_core.lean import Finder
 
-__all__ = ["DEFAULT_MODE", "LEAN_LIST", "MAX_TOKENS", "MODES", "Active", "Asked", "Modes", "Selection"]
+__all__ = ["DEFAULT_MODE", "LEAN_LIST", "MAX_TOKENS", "MODES", "Active", "Asked", "Mode", "Modes", "Selection"]
 
-DEFAULT_MODE = "standard"
 LEAN_LIST = ("masc_switch_mode", "masc_get_config", *KERNEL_TOOLS)
 """All that lean mode ever lists."""
 MAX_TOKENS = range(200, 100_001)
@@ -35,32 +35,6 @@ _CALL_READ, _CALL_WRITE = "masc_call_read", "masc_call_write"
 _VALUE = "core comm health worktree portal discovery voting interrupt cost ratelimit auth encryption".split()
 """What a budget is spent on first; categories of others follow by name."""
 _REMEMBERED = 256
-
-
-@frozen
-class Mode:
-    """A named set of categories; ``None`` means every installed one."""
-
-    name: str
-    description: str
-    categories: tuple[str, ...] | None
-
-
-MODES = {
-    mode.name: mode
-    for mode in (
-        Mode("minimal", "task board and presence", ("core", "health")),
-        Mode("solo", "one agent with its own checkouts", ("core", "worktree")),
-        Mode("standard", "board, messages, locks, worktrees, presence", ("core", "comm", "worktree", "health")),
-        Mode(
-            "parallel",
-            "a team that talks in private, decides and asks its human",
-            ("core", "comm", "portal", "worktree", "health", "discovery", "voting", "interrupt"),
-        ),
-        Mode("full", "every installed category", None),
-        Mode(LEAN, "every tool, found by words and called by name; the list is short and never changes", ()),
-    )
-}
 
 
 @frozen
@@ -90,7 +64,7 @@ class Active:
     categories: tuple[str, ...]
     """Empty in lean alone, which has a list of its own."""
     missing: tuple[str, ...] = field(factory=tuple)
-    """Stored categories whose plugin is not installed."""
+    """Categories of the mode, or the mode itself, whose plugin is not installed."""
 
     @property
     def lean(self) -> bool:
@@ -129,7 +103,12 @@ class Modes:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The modes a client can ask for."""
-        return (*MODES, "custom", "budget")
+        return (*self.presets, "custom", "budget")
+
+    @cached_property
+    def presets(self) -> Mapping[str, Mode]:
+        """The modes that have categories of their own: MASC's, then the plugins'."""
+        return {**MODES, **self._registry.modes}
 
     @property
     def installed(self) -> tuple[str, ...]:
@@ -219,11 +198,14 @@ class Modes:
     def _resolve(self, selection: Selection) -> Active:
         if selection.mode in {"custom", "budget"}:
             wanted: Sequence[str] | None = ("core", *selection.categories)
+            gone: tuple[str, ...] = ()
         else:
-            wanted = MODES[selection.mode].categories
+            known = self.presets.get(selection.mode)
+            # The plugin whose mode was stored may have gone since.
+            wanted, gone = (known or MODES[DEFAULT_MODE]).categories, () if known else (selection.mode,)
         if wanted is None:
             return Active(selection, self.installed)
-        gone = tuple(c for c in dict.fromkeys(wanted) if c not in self.installed)
+        gone += tuple(c for c in dict.fromkeys(wanted) if c not in self.installed)
         return Active(selection, tuple(c for c in self.installed if c in wanted), gone)
 
     @cached_property
@@ -301,7 +283,7 @@ class Modes:
         selection = active.selection
         enable: Mapping[str, Any] | None
         hint = "details.enable holds the call that helps"
-        if active.lean:  # helps at a fixed endpoint too
+        if active.lean and tool.name in self._registry.contracts:  # helps at a fixed endpoint too
             named = {"name": tool.name, "arguments": dict(arguments)}
             enable = {"tool": _CALL_READ if tool.reads else _CALL_WRITE, "arguments": named}
         else:

@@ -6,44 +6,35 @@ are always loaded. What is not enabled is not imported.
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, entry_points
-from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 from attrs import field, frozen
 
-from masc_core.contracts import Contract, contract_of
-from masc_core.errors import MascError, StartError
-from masc_core.frozen import evolve
+from masc_core.contracts import Contract
+from masc_core.errors import GuardBroken, MascError, StartError
+from masc_core.first_party import CATEGORY_ORDER, GUARD_ORDER, is_ours, rank
 from masc_core.hookspecs import MascHooks
-from masc_core.records import KERNEL_RECORDS
-from masc_core.settings import KERNEL_SECTIONS
+from masc_core.presets import LEAN, Mode
 from masc_core.store.collections import Collection as Records
 from masc_core.store.collections import Log
 from masc_core.store.driver import Key
-from masc_core.tools import Tool, declaration
+
+if TYPE_CHECKING:
+    from masc_core.isolation import Faults
+    from masc_core.offers import Prompt, Resource, Route
 
 __all__ = ["CATEGORY_ORDER", "KERNEL_TOOLS", "LEAN", "Plugin", "Registry", "load"]
 
-CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
-"""Order of the first-party categories in tools/list; others follow by name."""
-GUARD_ORDER = "auth ratelimit redaction audit encryption".split()
-"""Order in which the first-party guards are asked; others follow by name."""
-FIRST_PARTY = "masc_plugin_"
-LEAN = "lean"
-"""Mode of the kernel's own tools, and their category."""
 KERNEL_TOOLS = ("masc_find_tools", "masc_call_read", "masc_call_write")
 """They belong to no plugin; see :mod:`masc_core.lean`."""
-_PLAIN_HOOKS = frozenset({"masc_tools", "masc_records", "masc_settings", "masc_first_reads", "masc_token_reads"})
 _SECRET = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
-_CATEGORY = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
 
 
 @frozen
@@ -81,6 +72,15 @@ class Registry:
     """The plugins' sections of ``config.toml``."""
     first_reads: tuple[Key, ...]
     """What guards look at in every call."""
+    modes: Mapping[str, Mode]
+    """The plugins' modes, by name."""
+    resources: Mapping[str, Resource]
+    """By URI."""
+    prompts: Mapping[str, Prompt]
+    """By name."""
+    routes: tuple[Route, ...]
+    faults: Faults | None = field(repr=False, eq=False)
+    """What goes wrong in plugins that MASC does not ship; ``None`` where there are none."""
     manager: pluggy.PluginManager = field(repr=False)
     traced: bool = False
     """pluggy prints every hook that is called."""
@@ -90,13 +90,34 @@ class Registry:
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
-        """The installed categories in list order."""
-        return tuple(dict.fromkeys(contract.tool.category for contract in self.contracts.values()))
+        """The installed categories in list order; last, by name, those without a tool."""
+        offered = [*(r.contract for r in self.resources.values()), *(p.contract for p in self.prompts.values())]
+        toolless = sorted(contract.tool.category for contract in offered)
+        return tuple(dict.fromkeys([*(c.tool.category for c in self.contracts.values()), *toolless]))
 
-    def hook(self, name: str) -> Callable[..., list[Any]] | None:
-        """The hook's caller, or ``None`` when no plugin implements it."""
-        caller: pluggy.HookCaller = getattr(self.manager.hook, name)
-        return caller if caller.get_hookimpls() else None
+    @cached_property
+    def problems(self) -> tuple[Plugin, ...]:
+        """The plugins that were left out."""
+        return tuple(plugin for plugin in self.plugins if plugin.problem is not None)
+
+    @cached_property
+    def broken_guard(self) -> str | None:
+        """The name of a guard that could not be loaded: nothing is let through then."""
+        return next((plugin.name for plugin in self.problems if plugin.guard), None)
+
+    def ensure_guarded(self) -> None:
+        """Raise :class:`GuardBroken` where a guard could not be loaded."""
+        if self.broken_guard is not None:
+            raise GuardBroken(guard=self.broken_guard)
+
+    def each(self, name: str) -> list[tuple[str, Callable[[Mapping[str, Any]], Any]]]:
+        """Who implements an awaited hook, and how to ask them one by one."""
+
+        def asking(found: pluggy.HookImpl) -> Callable[[Mapping[str, Any]], Any]:
+            return lambda arguments: found.function(*(arguments[a] for a in found.argnames))
+
+        implementations = getattr(self.manager.hook, name).get_hookimpls()
+        return [(found.plugin_name.removeprefix("guard:"), asking(found)) for found in implementations]
 
     @property
     def wrappers(self) -> list[Any]:
@@ -114,54 +135,50 @@ class Registry:
         return [ask(*[arguments[name] for name in names]) for ask, names in asked]
 
 
-def _rank(point: EntryPoint, order: Sequence[str]) -> tuple[int, str]:
-    return order.index(point.name) if point.name in order else len(order), point.name
-
-
 def _wanted(installed: EntryPoints, enabled: Collection[str] | None) -> list[EntryPoint]:
     """The category plugins to load, in list order. ``enabled`` names the ones wanted besides core (``None``: all;
     empty: the first-party ones)."""
-    points = sorted(installed, key=lambda p: _rank(p, CATEGORY_ORDER))
+    points = sorted(installed, key=lambda p: rank(p, CATEGORY_ORDER))
     if enabled is None:
         return points
     if not enabled:
-        return [p for p in points if p.module.startswith(FIRST_PARTY)]
+        return [p for p in points if is_ours(p)]
     if unknown := sorted(set(enabled) - {p.name for p in points}):
         raise StartError(message=f"no plugin {unknown[0]!r} is installed; there is {', '.join(p.name for p in points)}")
     return [p for p in points if p.name in enabled or p.name == "core"]
 
 
-def load(enabled: Collection[str] | None = None, extra: Iterable[tuple[str, object]] = ()) -> Registry:
-    """Load guards and the enabled plugins; ``extra`` adds plugin objects by category, for tests.
+def load(
+    enabled: Collection[str] | None = None, extra: Iterable[tuple[str, object]] = (), *, strict: bool = False
+) -> Registry:
+    """Load guards and the enabled plugins; ``extra`` adds plugin objects by category, or as ``guard:<name>``, for tests.
 
-    Raises :class:`masc_core.errors.StartError` naming plugin and tool when something is taken, malformed or missing.
+    Somebody else's plugin that raises while it is loaded, or takes a name of MASC's own, is left out as a whole and has a
+    :attr:`Plugin.problem`; where it is a guard, every call is refused. With ``strict``, for tests, it stops the start, and
+    a hook that breaks breaks its call.
+
+    Raises :class:`masc_core.errors.StartError` naming plugin and tool for a declaration that is wrong in itself (a hook
+    that there is not, a tool without effect or description) and for a name that two plugins of others claim.
     """
+    from masc_core._loading import Loading
+
     manager = pluggy.PluginManager("masc")
     manager.add_hookspecs(MascHooks)
     if traced := os.environ.get("MASC_TRACE_PLUGINS") == "1":
         _trace(manager)
-    loading = _Loading(manager)
+    loading = Loading(manager, strict)
     found = entry_points()  # once for both groups: each look reads a file of every installed distribution
-    for point in sorted(found.select(group="masc.guards"), key=lambda p: _rank(p, GUARD_ORDER)):
+    for point in sorted(found.select(group="masc.guards"), key=lambda p: rank(p, GUARD_ORDER)):
         loading.load(point, guard=True)
     for point in _wanted(found.select(group="masc.plugins"), enabled):
         loading.load(point, guard=False)
     for name, module in extra:
-        loading.add(name, module, None, guard=False)
+        loading.add(name.removeprefix("guard:"), module, guard=name.startswith("guard:"))
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise StartError(message=f"plugin {loading.name_of(error.plugin)}: {error}") from error
-    loading.check_hooks()
-    return Registry(
-        tuple(loading.plugins),
-        loading.contracts,
-        tuple(loading.records),
-        loading.sections,
-        tuple(loading.first_reads),
-        manager,
-        traced,
-    )
+        raise StartError(message=f"plugin {manager.get_name(error.plugin)}: {error}") from error
+    return loading.registry(traced)
 
 
 def _trace(manager: pluggy.PluginManager) -> None:
@@ -193,82 +210,3 @@ def _untold(value: Any) -> Any:
 def _write_trace(text: str) -> None:
     """Hooks are given arguments, and give results, that can hold a token."""
     sys.stderr.write(_SECRET.sub("…", text))
-
-
-def _import(point: EntryPoint) -> object:
-    try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
-        raise StartError(message=f"plugin {point.name} ({point.value}) cannot be imported: {error}") from error
-
-
-class _Loading:
-    """Registrations in progress; knows which plugin speaks."""
-
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        self.manager = manager
-        self.plugins: list[Plugin] = []
-        self.contracts: dict[str, Contract] = {}
-        self.records: list[Records[Any] | Log[Any]] = [*KERNEL_RECORDS]
-        self.sections: dict[str, type] = {}
-        self.first_reads: list[Key] = []
-
-    def load(self, point: EntryPoint, guard: bool) -> None:
-        """Import what an entry point names and take its registrations."""
-        began = perf_counter()
-        self.add(point.name, _import(point), point, guard)
-        self.plugins[-1] = evolve(self.plugins[-1], load_ms=1000 * (perf_counter() - began))
-
-    def add(self, name: str, module: object, point: EntryPoint | None, guard: bool) -> None:
-        if not guard and not _CATEGORY.match(name):
-            raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
-        if not guard and name == LEAN:
-            raise StartError(message=f"plugin {name}: category {LEAN} is the kernel's; rename it")
-        if not guard and any(p.name == name and not p.guard for p in self.plugins):
-            raise StartError(message=f"category {name} is taken twice; uninstall one of the plugins")
-        try:
-            self.manager.register(module, name=f"{'guard:' if guard else ''}{name}")
-        except pluggy.PluginValidationError as error:
-            raise StartError(message=f"plugin {name}: {error}") from error
-        source = point.module if point else getattr(module, "__name__", type(module).__name__)
-        self.plugins.append(Plugin(name, source, guard, installed=point.dist if point else None))
-        self._register(name, module)
-
-    def _register(self, name: str, module: object) -> None:
-        def register_tool(function: Callable[..., Any]) -> None:
-            self._tool(evolve(declaration(function, name), category=name, plugin=name))
-
-        if (tools := getattr(module, "masc_tools", None)) is not None:
-            tools(register_tool)
-
-        def register_section(section: str, settings: type) -> None:
-            if section in self.sections or section in KERNEL_SECTIONS:
-                raise StartError(message=f"plugin {name}: settings section [{section}] is taken; rename it")
-            self.sections[section] = settings
-
-        if (records := getattr(module, "masc_records", None)) is not None:
-            records(self.records.append)
-        if (sections := getattr(module, "masc_settings", None)) is not None:
-            sections(register_section)
-        if (reads := getattr(module, "masc_first_reads", None)) is not None:
-            reads(self.first_reads.append)
-
-    def _tool(self, tool: Tool) -> None:
-        if tool.name in KERNEL_TOOLS:
-            raise StartError(message=f"tool {tool.name} of plugin {tool.plugin} is taken by the kernel; rename it")
-        if (taken := self.contracts.get(tool.name)) is not None:
-            raise StartError(
-                message=f"tool {tool.name} of plugin {tool.plugin} is taken by plugin {taken.tool.plugin}; rename one"
-            )
-        self.contracts[tool.name] = contract_of(tool)
-
-    def check_hooks(self) -> None:
-        """Refuse an implementation that cannot be awaited where the kernel awaits it."""
-        for name in (n for n in vars(MascHooks) if n.startswith("masc_") and n not in _PLAIN_HOOKS):
-            for found in getattr(self.manager.hook, name).get_hookimpls():
-                if not inspect.iscoroutinefunction(found.function):
-                    raise StartError(message=f"plugin {found.plugin_name}: hook {name} must be an async function")
-
-    def name_of(self, plugin: object) -> str:
-        """The name a plugin object was registered under."""
-        return self.manager.get_name(plugin) or repr(plugin)

@@ -38,7 +38,7 @@ async def recognise(
 
     Raises what a guard has against even looking.
     """
-    if not await kernel.start_room.connect(create=False):
+    if not await kernel.opened():
         return Recognised(client)
     reading = reading or Transaction(kernel.start_room.driver)
     asked = {"room": kernel.start_room, "reading": reading, "client": client, "alone": alone}

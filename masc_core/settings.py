@@ -21,7 +21,7 @@ from attrs import Attribute, field, frozen
 
 from masc_core.errors import StartError
 
-__all__ = ["ENVIRONMENT", "Settings", "between", "load_settings", "one_of"]
+__all__ = ["ENVIRONMENT", "PluginSettings", "Settings", "between", "load_settings", "one_of"]
 
 S = TypeVar("S")
 
@@ -89,6 +89,16 @@ class ServerSettings:
 
 
 @frozen
+class PluginSettings:
+    """``[plugins]``, for those that MASC does not ship"""
+
+    hook_seconds: int = field(default=5, validator=between(1, 60))
+    """How long a hook may take before it is left out; hooks that go through records have ten times as long."""
+    tool_seconds: int = field(default=120, validator=between(1, 3600))
+    """How long a tool, resource or prompt may take before it is stopped."""
+
+
+@frozen
 class Settings:
     """All settings in force for one room."""
 
@@ -97,6 +107,7 @@ class Settings:
     locks: LockSettings = LockSettings()
     health: HealthSettings = HealthSettings()
     server: ServerSettings = ServerSettings()
+    plugins: PluginSettings = PluginSettings()
     sections: Mapping[type, Any] = field(factory=dict)
     """The sections of plugins, by their class."""
 
@@ -117,6 +128,7 @@ KERNEL_SECTIONS: Mapping[str, type] = {
     "locks": LockSettings,
     "health": HealthSettings,
     "server": ServerSettings,
+    "plugins": PluginSettings,
 }
 _ACCEPTED: Mapping[type, tuple[type, ...]] = {float: (int, float), Decimal: (int, float)}
 
@@ -131,9 +143,15 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
 
 
 def load_settings(
-    base: Path, environ: Mapping[str, str] | None = None, sections: Mapping[str, type] | None = None
+    base: Path,
+    environ: Mapping[str, str] | None = None,
+    sections: Mapping[str, type] | None = None,
+    *,
+    tolerant: bool = False,
 ) -> Settings:
     """The settings of the room at ``base``; ``sections`` are those of the loaded plugins, by name.
+
+    ``tolerant``: a plugin was left out, so a section that nobody knows may be its own and is passed over.
 
     Raises :class:`StartError` naming the file or variable and the nearest known key.
     """
@@ -149,6 +167,8 @@ def load_settings(
     added: dict[type, Any] = {}
     known = {**KERNEL_SECTIONS, **(sections or {})}
     for name, content in given.items():
+        if name not in known and tolerant:
+            continue
         if name not in known:
             raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, known)}")
         built = _build(config, name, known[name], content, origins)

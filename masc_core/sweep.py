@@ -19,13 +19,23 @@ from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
 from masc_core.store.driver import Acquire, Conflict, Release
 from masc_core.store.transaction import Transaction
+from masc_core.telling import tell
 from masc_core.tools import ADMIN, WRITE, CallerUse, declaration, tool
 from masc_core.usage import flush
 
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["DUE_SECONDS", "SWEEP_SECONDS", "due_once", "keep_counts", "sweep_forever", "sweep_once"]
+__all__ = [
+    "DUE_SECONDS",
+    "SWEEP_SECONDS",
+    "due_once",
+    "keep_counts",
+    "sweep_forever",
+    "sweep_once",
+    "system_context",
+    "tell_once",
+]
 
 DUE_SECONDS = 2.0
 """Between two looks for deadlines."""
@@ -56,17 +66,22 @@ async def sweep_forever(kernel: Kernel) -> None:
     next_sweep = clock.monotonic() + SWEEP_SECONDS
     while True:
         await clock.sleep(DUE_SECONDS)
+        if kernel.registry.broken_guard is not None:
+            continue  # it keeps the rooms shut
         sweeping = clock.monotonic() >= next_sweep
         if sweeping:
             next_sweep = clock.monotonic() + SWEEP_SECONDS
         for room in kernel.rooms.opened():
             try:
                 await due_once(kernel, room)
+                await tell_once(kernel, room)
                 if sweeping:
                     await flush(room)
                     await sweep_once(kernel, room)
             except MascError as error:
                 logger.warning("the timer failed in %s: %s", room.base.path, error)
+            except Exception:
+                logger.exception("the timer failed in %s", room.base.path)
 
 
 async def keep_counts(kernel: Kernel) -> None:
@@ -81,13 +96,21 @@ async def keep_counts(kernel: Kernel) -> None:
 
 async def due_once(kernel: Kernel, room: OpenRoom) -> None:
     """Do what deadlines ask for in a room, if it exists."""
-    if (ctx := await _context(kernel, room)) is not None:
+    if (ctx := await system_context(kernel, room)) is not None:
         await ctx.ask("masc_due", ctx=ctx)
+
+
+async def tell_once(kernel: Kernel, room: OpenRoom) -> int:
+    """Tell plugins what has happened in a room since they were told last; how many events that was, over all of them."""
+    if not (listening := kernel.registry.each("masc_events")):
+        return 0
+    ctx = await system_context(kernel, room)
+    return 0 if ctx is None else await tell(ctx, room, listening)
 
 
 async def sweep_once(kernel: Kernel, room: OpenRoom) -> bool:
     """Sweep a room now; false when it does not exist or another process sweeps it."""
-    if (ctx := await _context(kernel, room)) is None:
+    if (ctx := await system_context(kernel, room)) is None:
         return False
     taking = Transaction(room.driver)
     taking.add(Acquire(_LEASE, f"pid {os.getpid()}", _LEASE_SECONDS))
@@ -107,8 +130,8 @@ async def sweep_once(kernel: Kernel, room: OpenRoom) -> bool:
     return True
 
 
-async def _context(kernel: Kernel, room: OpenRoom) -> Context | None:
-    """The context of the timer's own call, acting as ``system``; ``None`` while there is no room."""
+async def system_context(kernel: Kernel, room: OpenRoom) -> Context | None:
+    """The context of the server's own call, acting as ``system``; ``None`` while there is no room."""
     if not await room.connect(create=False):
         return None
     if (record := await View(ROOMS, Transaction(room.driver)).find(ROOM_ID)) is None:

@@ -17,6 +17,7 @@ from masc_core.testing.app import MascApp, masc_app
 pytest_plugins = (
     "cli_fixtures",
     "operate_fixtures",
+    "plugins_fixtures",
     "postgres_fixtures",
     "postgres_own",
     "redis_fixtures",

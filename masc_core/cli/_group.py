@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import click
 
 from masc_core.errors import MascError, StartError
+from masc_core.first_party import rank
 
-__all__ = ["LazyGroup", "MascCommand", "fail"]
+__all__ = ["LazyGroup", "MascCommand", "command_of", "fail"]
 
 _GROUP = "masc.commands"
 
@@ -25,18 +26,44 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of the help page."""
-        return [*self._at, *sorted(p.name for p in entry_points(group=_GROUP) if p.name not in self._at)]
+        return [*self._at, *sorted({p.name for p in entry_points(group=_GROUP) if p.name not in self._at})]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command. One that cannot be imported is a command that says so."""
         if (place := self._at.get(name)) is not None:
             module, _, attribute = place.partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
-        for point in entry_points(group=_GROUP, name=name):
-            added: click.Command = point.load()
-            return added
-        return None
+        points = entry_points(group=_GROUP, name=name)
+        return _added(min(points, key=lambda p: rank(p, ()))) if points else None
+
+
+def command_of(point: EntryPoint) -> tuple[click.Command | None, str | None]:
+    """What a plugin adds, or why that cannot be used."""
+    try:
+        added = point.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # SystemExit too; the other commands still work
+        return None, f"cannot be imported ({point.value}): {error!r}"
+    return (added, None) if isinstance(added, click.Command) else (None, f"is no click command: {point.value}")
+
+
+def _added(point: EntryPoint) -> click.Command:
+    added, problem = command_of(point)
+    if added is not None:
+        return added
+
+    def refuse() -> None:
+        source = point.dist.name if point.dist else point.module
+        raise StartError(message=f"command {point.name} of {source} {problem}")
+
+    return MascCommand(
+        point.name,
+        callback=refuse,
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},
+        short_help="(broken; run it to see why)",
+    )
 
 
 class MascCommand(click.Command):

@@ -168,6 +168,7 @@ async def _stdio(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
 
 async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
     from masc_core.cli._announce import Announcement
+    from masc_core.wire._routes import plugin_routes
     from masc_core.wire._tls import server_context
     from masc_core.wire.http import HttpOptions, build_app, serve_http
 
@@ -180,7 +181,12 @@ async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
     )
     announcement = Announcement(kernel.start_room.directory, wanted.as_json)
     app = build_app(
-        adapter.server, options, health=adapter.health, endpoint_check=adapter.check_endpoint, admit=adapter.admit
+        adapter.server,
+        options,
+        health=adapter.health,
+        endpoint_check=adapter.check_endpoint,
+        admit=adapter.admit,
+        routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
     )
     try:
         await serve_http(app, options, ready=announcement.make, stopping=kernel.stopping)
@@ -216,10 +222,9 @@ async def _ensure_guarded(kernel: Kernel, host: str) -> None:
     """Refuse an address that other machines reach unless every request will need a token."""
     from masc_core.store.transaction import Transaction, transact
 
-    hook = kernel.registry.hook("masc_open_bind")
-
     async def ask(tx: Transaction) -> bool:
-        answers = hook(room=kernel.start_room, tx=tx, host=host) if hook is not None else []
+        asked = {"room": kernel.start_room, "tx": tx, "host": host}
+        answers = kernel.registry.answers("masc_open_bind", asked)
         return any([(await answer or {}).get("allowed") for answer in answers])
 
     if await kernel.start_room.connect(create=False) and await transact(kernel.start_room.driver, ask):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from masc_core.checks import run_checks
 from masc_core.context import Context
 from masc_core.contracts import contract_of
 from masc_core.doctor.directory import look_at_directory
@@ -52,6 +53,16 @@ async def examine(base: Base, *, fix: bool) -> Report:
     return report
 
 
+async def _check(report: Report, kernel: Kernel) -> None:
+    """What plugins say of the things they depend on."""
+    checks = await run_checks(kernel)
+    report.facts["checks"] = {f"{check.plugin}: {check.name}": check.ok for check in checks}
+    for check in checks:
+        if not check.ok:
+            what = f"plugin {check.plugin} says of {check.name}: {check.detail}"
+            report.error("check_failed", what, f"see to {check.name}; plugin {check.plugin} depends on it")
+
+
 async def _look_into(report: Report, base: Base, registry: Registry) -> None:
     try:
         async with Kernel(base, registry) as kernel:
@@ -64,6 +75,7 @@ async def _look_into(report: Report, base: Base, registry: Registry) -> None:
                     raise outcome.error
                 for part in outcome.structured["parts"]:
                     report.add(part)
+                await _check(report, kernel)
     except MascError as error:
         code = "store_unreachable" if error.code in {"start_failed", "storage_unavailable"} else error.code
         report.error(code, str(error), "mend what is named, then look again")

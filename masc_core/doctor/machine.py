@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 from pathlib import Path
 
 from masc_core import __version__
+from masc_core.cli._group import command_of
 from masc_core.doctor.findings import Report
 from masc_core.errors import StartError
 from masc_core.plugins import Registry, load
@@ -57,34 +58,38 @@ def _look_at_git(report: Report) -> None:
 
 
 def look_at_plugins(report: Report) -> Registry | None:
-    """Load the plugins; the registry, unless one of them keeps any from loading."""
+    """Load the plugins; the registry, unless one of them stops the start."""
     try:
         registry = load()
     except StartError as error:
-        failed = False
-        for group in ("masc.guards", "masc.plugins", "masc.commands"):
-            for point in entry_points(group=group):
-                try:
-                    point.load()
-                except Exception as cause:  # noqa: BLE001  # whatever a foreign module raises is what is wrong with it
-                    failed = True
-                    source = point.dist.name if point.dist else point.module
-                    report.error(
-                        "plugin_failed",
-                        f"plugin {point.name} ({source}) cannot be imported: {cause!r}",
-                        f"pip install --upgrade {source}, or pip uninstall {source}",
-                    )
-        if not failed:
-            report.error("plugin_failed", str(error), "uninstall or correct the plugin that is named")
+        report.error("plugin_failed", str(error), "uninstall or correct the plugin that is named")
         return None
+    for plugin in registry.problems:
+        report.error(
+            "plugin_failed",
+            f"{'guard' if plugin.guard else 'plugin'} {plugin.name} ({plugin.distribution}) {plugin.problem}",
+            f"pip install --upgrade {plugin.distribution}, or pip uninstall {plugin.distribution}",
+        )
+    _look_at_commands(report)
     report.facts["plugins"] = {("guard " if p.guard else "") + p.name: p.version for p in registry.plugins}
     return registry
+
+
+def _look_at_commands(report: Report) -> None:
+    for point in entry_points(group="masc.commands"):
+        if (problem := command_of(point)[1]) is not None:
+            source = point.dist.name if point.dist else point.module
+            report.error(
+                "plugin_failed",
+                f"command {point.name} ({source}) {problem}",
+                f"pip install --upgrade {source}, or pip uninstall {source}",
+            )
 
 
 def look_at_settings(report: Report, base: Path, registry: Registry) -> Settings | None:
     """Read the settings; ``None`` where they stop the start."""
     try:
-        settings = load_settings(base, sections=registry.sections)
+        settings = load_settings(base, sections=registry.sections, tolerant=bool(registry.problems))
     except StartError as error:
         report.error("settings_invalid", str(error), "correct the setting that is named")
         return None

@@ -99,6 +99,16 @@ class Transaction:
         """Something would be written."""
         return bool(self._documents or self._appends or self._others)
 
+    def savepoint(self) -> Callable[[], None]:
+        """What takes back everything that is buffered after this."""
+        documents, appends = dict(self._documents), list(self._appends)
+        others, held = list(self._others), list(self._held)
+
+        def restore() -> None:
+            self._documents, self._appends, self._others, self._held = documents, appends, others, held
+
+        return restore
+
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         """The documents as this unit of work sees them; they must be unchanged at commit."""
         if self._told:

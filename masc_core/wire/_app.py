@@ -54,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 
 class McpApp:
-    """An ASGI application: MCP at ``/mcp``, health at ``/health``, further routes, nothing else."""
+    """An ASGI application: MCP at ``/mcp``, health at ``/health``, further routes within the same bounds, nothing else."""
 
     def __init__(
         self,
@@ -142,9 +142,14 @@ class McpApp:
         elif path == "/health":
             await self._healthy(scope, send)
         elif self._routes is not None:
-            await self._routes(scope, receive, send)
+            await self._routed(self._routes, scope, receive, send)
         else:
             await _not_found(scope, receive, send)
+
+    async def _routed(self, routes: Router, scope: Scope, receive: Receive, send: Send) -> None:
+        limits = self._options
+        body = await read_body(scope, receive, limit=limits.max_body, timeout=limits.body_timeout)
+        await routes(scope, replay(body, receive), send)
 
     async def _healthy(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +18,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.session import ServerSession
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
@@ -27,6 +26,7 @@ import masc_core
 from masc_core.call import failure
 from masc_core.credentials import ProcessToken
 from masc_core.errors import InvalidArgument, MascError, RecordUnreadable, ToolNotFound, Unauthenticated, Unauthorized
+from masc_core.frozen import evolve
 from masc_core.identity import Client, process_binding
 from masc_core.kernel import Kernel
 from masc_core.modes import Selection
@@ -37,6 +37,8 @@ from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
 from masc_core.wire._delivery import DELIVERED, REFUSAL
 from masc_core.wire._dialog import dialog_of, input_required_result
+from masc_core.wire._health import HealthPage
+from masc_core.wire._offers import FIXED_TTL_MS, Look, Offers, publish_changes, send_changes
 from masc_core.wire._results import progress_of, tool_result
 from masc_core.wire._source import Network, bearer, is_loopback, source_of
 from masc_core.wire.stdio import Deliveries
@@ -57,14 +59,11 @@ masc_status shows who does what. If a call fails, its error has a stable code an
 Missing a tool? masc_get_config lists the modes, masc_switch_mode turns categories on. If masc_find_tools is all you see, find
 every tool named here with it, and have it called by masc_call_read or masc_call_write."""
 
-FIXED_TTL_MS = 3_600_000
-STORED_TTL_MS = 30_000
-HEALTH_SECONDS = 2.0
 AGENT_HEADER = "X-MASC-Agent"
 _UNCONNECTED_SECONDS = 1.0
 _FREE = frozenset({"initialize", "server/discover", "ping"})
 """Requests that need no token even where one is required."""
-_LOOKING = frozenset({"tools/call", "tools/list"})
+_LOOKING = frozenset({"tools/call", "tools/list", "resources/list", "resources/read", "prompts/list", "prompts/get"})
 """Requests whose handlers look at the credential with what they read anyway."""
 
 Request = ServerRequestContext[Any, Any]
@@ -108,12 +107,16 @@ class Adapter:
         self._listen_fixed = ListenHandler(InMemorySubscriptionBus())
         self._interest = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
+        registry = kernel.registry
+        self._changing = NotificationOptions(bool(registry.prompts), bool(registry.resources), tools_changed=True)
         self.server = self._build()
+        self.health = HealthPage(kernel).read
+        """Status and body of ``GET /health``."""
 
     @property
     def initialization(self) -> InitializationOptions:
         """What the handshake answers."""
-        return self.server.create_initialization_options(NotificationOptions(tools_changed=True))
+        return self.server.create_initialization_options()
 
     def _build(self) -> Server[Any]:
         server: Server[Any] = Server(
@@ -126,15 +129,16 @@ class Adapter:
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_subscriptions_listen=self._subscribe,
+            **Offers(self._kernel, self._look, self._client).handlers,
         )
         if not any(name.startswith("OTEL_EXPORTER") or name == "OTEL_TRACES_EXPORTER" for name in os.environ):
             server.middleware.clear()
         if self._stdio is None:
             server.middleware.append(self._admitting)
-        create = server.create_initialization_options
+        create, changing = server.create_initialization_options, self._changing
         # The HTTP session manager asks the server itself; list changes are announced there too.
         server.create_initialization_options = (  # type: ignore[method-assign]
-            lambda options=None, *a, **k: create(options or NotificationOptions(tools_changed=True), *a, **k)
+            lambda options=None, *a, **k: create(options or changing, *a, **k)
         )
         advertise_every_version(server)
         return server
@@ -182,26 +186,19 @@ class Adapter:
         return known.refused
 
     async def _list_tools(self, ctx: Request, params: types.PaginatedRequestParams | None) -> Any:
+        look = await self._look(ctx, "tools/list")
+        if look.client.selection is None:
+            self._shown[_whose(look.client)] = look.active.categories
+        return look.listed("tools", self._kernel.modes.listing(look.active.categories, look.client.caller_known))
+
+    async def _look(self, ctx: Request, asked: str) -> Look:
+        """Who asks for a list, and which categories exist for them."""
         reading = await self._kernel.reading()
         known = await recognise(self._kernel, self._client(ctx), reading)
-        await note_stranger(self._kernel, known.client, "tools/list", known.refused)
+        await note_stranger(self._kernel, known.client, asked, known.refused)
         if ctx.request is not None and known.refused is not None:
             ctx.request.scope[REFUSAL] = known.refused
-        client = known.client
-        active = await self._kernel.active(client, reading)
-        if client.selection is None:
-            self._shown[_whose(client)] = active.categories
-        tools = self._kernel.modes.listing(active.categories, client.caller_known)
-        if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
-            return {"tools": tools}
-        fixed = client.selection is not None
-        private = client.token is not None or (known.auth and not fixed)
-        return {
-            "tools": tools,
-            "ttlMs": FIXED_TTL_MS if fixed else STORED_TTL_MS,
-            "cacheScope": "private" if private else "public",
-            "resultType": "complete",
-        }
+        return Look(known, await self._kernel.active(known.client, reading), ctx.protocol_version)
 
     async def _call_tool(self, ctx: Request, params: types.CallToolRequestParams) -> Any:
         try:
@@ -255,6 +252,14 @@ class Adapter:
         if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             self._remember(ctx.session, client)
         return client
+
+    def visitor(self, request: HttpRequest) -> Client:
+        """The client behind a request for a plugin's route, whom no mode keeps from a tool.
+
+        Raises :class:`InvalidAgentName` and :class:`InvalidArgument`.
+        """
+        client = self._http_client(request, MODERN_PROTOCOL_VERSIONS[-1])
+        return evolve(client, selection=self._kernel.modes.check("full", (), "url"))
 
     def _http_client(self, request: HttpRequest, version: str) -> Client:
         query = request.query_params
@@ -365,26 +370,10 @@ class Adapter:
                 changed[whose] = self._shown[whose] != before.get(whose, before.get(""))
         for whose, (bus, _) in list(self._streams.items()):
             if changed[whose]:
-                await bus.publish(ToolsListChanged())
+                await publish_changes(bus, self._changing)
         for session, client in known:
             if changed[_whose(client)]:
-                await session.send_tool_list_changed()
-
-    # --- health
-
-    async def health(self) -> tuple[int, dict[str, Any]]:
-        """Status and body of GET /health: 503 and degraded when the store does not answer within 2 s."""
-        store: dict[str, Any] = {"backend": self._kernel.start_room.settings.storage.type}
-        body = {"status": "ok", "version": masc_core.__version__, "store": store}
-        try:
-            async with asyncio.timeout(HEALTH_SECONDS):
-                if await self._kernel.start_room.connect(create=False):
-                    started = time.perf_counter()
-                    await self._kernel.room_record()
-                    store["round_trip_ms"] = round((time.perf_counter() - started) * 1000, 3)
-        except (MascError, TimeoutError):
-            return 503, {**body, "status": "degraded"}
-        return 200, body
+                await send_changes(session, self._changing)
 
 
 def _whole(text: str) -> int:

@@ -9,7 +9,7 @@ from attrs import field
 from masc_core import ADMIN, READ, READER, WRITE, Bound, CallerUse, Context, Verbatim, tool
 from masc_core.errors import BudgetTooSmall, InvalidArgument, ModeFixed, NotInitialised, Unauthorized
 from masc_core.frozen import evolve, frozen
-from masc_core.modes import MAX_TOKENS, MODES, Active, Selection
+from masc_core.modes import MAX_TOKENS, Active, Selection
 from masc_core.records import AGENT_MODES, AgentMode
 from masc_core.tokens import TOKENIZER
 from masc_plugin_core.advice import Advice, advice, by_use
@@ -20,6 +20,7 @@ ModeName = Literal["minimal", "solo", "standard", "parallel", "full", "custom", 
 MaxTokens = Annotated[int, Bound(minimum=MAX_TOKENS[0], maximum=MAX_TOKENS[-1])]
 
 
+_GONE = "its plugin is not installed any more, so mode standard is in force"
 _CHOSEN = {"custom": "the categories you chose", "budget": "the categories that fit the tokens you allow"}
 
 
@@ -92,7 +93,7 @@ async def _describe(ctx: Context, active: Active) -> Config:
             )
         )
     available = []
-    for mode in MODES.values():
+    for mode in modes.presets.values():
         shown = modes.resolve(Selection(mode.name)).categories
         tools = len(modes.contracts(shown))
         available.append(ModeInfo(mode.name, mode.description, list(shown), tools, modes.cost(shown, known).tokens))
@@ -101,7 +102,7 @@ async def _describe(ctx: Context, active: Active) -> Config:
     return Config(
         mode=name,
         mode_source=active.selection.source,
-        mode_description=MODES[name].description if name in MODES else _CHOSEN[name],
+        mode_description=modes.presets[name].description if name in modes.presets else _CHOSEN.get(name, _GONE),
         enabled_categories=list(active.categories),
         disabled_categories=[c for c in modes.installed if c not in active.categories],
         enabled_tool_count=len(modes.contracts(active.categories)),

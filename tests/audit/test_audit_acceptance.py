@@ -116,7 +116,7 @@ class Gate:
 
 
 async def test_4_a_refused_gc_is_in_the_log(tmp_path: Path, clock: ManualClock) -> None:
-    async with masc_app(tmp_path, backend="sqlite", clock=clock, extra=[("gate", Gate())]) as app:
+    async with masc_app(tmp_path, backend="sqlite", clock=clock, extra=[("guard:gate", Gate())]) as app:
         await app.call("masc_init")
         client = evolve(app.client(), token="t")
         outcome = await app.outcome("masc_gc", client, days=3)

@@ -121,7 +121,7 @@ def meddler() -> Meddler:
 async def app(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, meddler: Meddler
 ) -> AsyncIterator[MascApp]:
-    async with masc_app(tmp_path, backend=request.param, clock=clock, extra=[("meddler", meddler)]) as app:
+    async with masc_app(tmp_path, backend=request.param, clock=clock, extra=[("guard:meddler", meddler)]) as app:
         await app.call("masc_add_task", "claude", title="Fix login")
         yield app
 

@@ -203,7 +203,7 @@ async def test_the_trace_of_hooks_shows_no_token(tmp_path: Path, monkeypatch: py
     written = io.StringIO()
     monkeypatch.setenv("MASC_TRACE_PLUGINS", "1")
     monkeypatch.setattr(sys, "stderr", written)
-    async with masc_app(tmp_path, registry=load(extra=[("redactor", Redactor())])) as masc:
+    async with masc_app(tmp_path, registry=load(extra=[("guard:redactor", Redactor())])) as masc:
         room = await secured(masc)
         joined = await room.ask("masc_join", agent_name="gemini", room_secret=room.secret, deliver="result")
         await room.ask("masc_auth_refresh", agent_name="gemini", token=joined["token"], deliver="result")

@@ -140,7 +140,7 @@ class Roles:
 async def test_a_worker_asks_and_does_not_decide(tmp_path: Path) -> None:
     """Acceptance 5; the commands of people pass the same guards."""
     roles = Roles()
-    async with masc_app(tmp_path, extra=[("roles", roles)]) as masc:
+    async with masc_app(tmp_path, extra=[("guard:roles", roles)]) as masc:
         assert "error" not in await masc.call("masc_interrupt", "claude", **ASK)
         for tool in ("masc_approve", "masc_reject"):
             assert (await masc.error(tool, "gemini", task_id="t"))["code"] == "forbidden"
@@ -159,7 +159,7 @@ class Tokens:
 
 
 async def test_a_token_tells_a_decider_from_who_asked(tmp_path: Path) -> None:
-    async with masc_app(tmp_path, extra=[("tokens", Tokens())]) as masc:
+    async with masc_app(tmp_path, extra=[("guard:tokens", Tokens())]) as masc:
         await masc.call("masc_interrupt", "claude", **ASK)
         assert (await masc.error("masc_approve", "claude", task_id="t"))["details"]["reason"] == "self_approval"
         assert (await masc.call("masc_approve", "boss", task_id="t"))["status"] == "completed"
@@ -181,7 +181,7 @@ class Faster:
 async def test_who_loses_a_race_does_not_approve_the_next_interrupt(tmp_path: Path) -> None:
     """The caller meant the newest one that was open when it called, not whatever is the newest after that."""
     faster = Faster()
-    async with masc_app(tmp_path, extra=[("faster", faster)]) as masc:
+    async with masc_app(tmp_path, extra=[("guard:faster", faster)]) as masc:
         older = await masc.call("masc_interrupt", "claude", **ASK)
         newer = await masc.call("masc_interrupt", "claude", **{**ASK, "step": 4})
         faster.masc = masc
@@ -203,7 +203,7 @@ class Admins:
 
 
 async def test_an_escalation_calls_the_admins_where_there_are_roles(tmp_path: Path, clock: ManualClock) -> None:
-    async with masc_app(tmp_path, clock=clock, extra=[("admins", Admins())]) as masc:
+    async with masc_app(tmp_path, clock=clock, extra=[("guard:admins", Admins())]) as masc:
         await masc.call("masc_interrupt", "claude", **ASK, on_timeout="escalate")
         await clock.advance(30 * 60)
         for name in ("gemini", "codex"):
@@ -231,7 +231,7 @@ async def test_what_a_user_writes_in_a_form_is_redacted(tmp_path: Path) -> None:
         assert "hunter2x" not in message
         return Answer("accept", {"decision": "approve", "comment": "use hunter2x"})
 
-    async with masc_app(tmp_path, extra=[("redacts", Redacts())]) as masc:
+    async with masc_app(tmp_path, extra=[("guard:redacts", Redacts())]) as masc:
         arguments = {**ASK, "agent_name": "claude", "message": "hunter2x?", "wait_seconds": 10}
         outcome = await masc.kernel.call("masc_interrupt", arguments, masc.client(), dialog=Dialog(ask))
     assert outcome.structured["comment"] == "use [REDACTED]"

@@ -126,7 +126,7 @@ def guard() -> Guard:
 
 @pytest.fixture
 async def app(tmp_path: Path, guard: Guard) -> AsyncIterator[MascApp]:
-    async with masc_app(tmp_path, backend="sqlite", extra=[("guarded", guard)]) as app:
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:guarded", guard)]) as app:
         yield app
 
 
@@ -228,7 +228,7 @@ async def test_tracing_shows_the_hooks_and_changes_nothing(
     tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MASC_TRACE_PLUGINS", "1")
-    async with masc_app(tmp_path, extra=[("guarded", guard)]) as app:
+    async with masc_app(tmp_path, extra=[("guard:guarded", guard)]) as app:
         await app.call("guarded_note", "claude", title="x")
     assert guard.asked[-3:] == ["before claude", "redact x", "commit"]
     assert "masc_in_commit" in capsys.readouterr().err
@@ -253,7 +253,7 @@ class Wrapping:
 
 async def test_a_driver_is_wrapped_once_for_each_room(tmp_path: Path) -> None:
     wrapping = Wrapping()
-    async with masc_app(tmp_path, extra=[("wrapping", wrapping)]) as app:
+    async with masc_app(tmp_path, extra=[("guard:wrapping", wrapping)]) as app:
         await app.call("masc_join", "claude")
         await app.call("masc_join", "gemini")
         assert wrapping.rooms == [tmp_path]

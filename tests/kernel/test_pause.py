@@ -49,7 +49,7 @@ async def _events(masc: MascApp) -> list[tuple[str, str | None, str]]:
 
 
 async def test_guards_see_the_switch_and_write_in_its_commit(tmp_path: Path) -> None:
-    async with masc_app(tmp_path, extra=[("guard", Guard())]) as masc:
+    async with masc_app(tmp_path, extra=[("guard:guard", Guard())]) as masc:
         await masc.call("masc_init")
         before = len(await _events(masc))
         paused = await pause_room(masc.kernel, PERSON, "rotating  hunter2")

@@ -181,7 +181,7 @@ declare: Any = tool
 def test_a_faulty_tool_stops_the_start_and_is_named_with_its_plugin(function: Any, words: list[str]) -> None:
     """Acceptance 6 of model.md."""
     with pytest.raises(StartError) as refused:
-        load(extra=[("notes", with_tools(function))])
+        load(extra=[("notes", with_tools(function))], strict=True)
     assert all(word in str(refused.value) for word in words)
 
 
@@ -203,9 +203,9 @@ def test_a_malformed_category_stops_the_start(category: str) -> None:
         load(extra=[(category, NotesPlugin())])
 
 
-def test_a_taken_category_stops_the_start() -> None:
-    with pytest.raises(StartError, match="core"):
-        load(extra=[("core", NotesPlugin())])
+def test_a_category_that_two_others_claim_stops_the_start() -> None:
+    with pytest.raises(StartError, match="category notes"):
+        load(extra=[("notes", NotesPlugin()), ("notes", NotesPlugin())])
 
 
 def test_an_unknown_hook_stops_the_start_and_names_plugin_and_hook() -> None:

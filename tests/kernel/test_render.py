@@ -137,7 +137,7 @@ async def test_system_messages_hold_no_control_characters(masc: MascApp) -> None
         async def masc_in_commit(self, ctx: Context) -> None:
             ctx.system_message("one\x1b[2K\u202etwo\nthree")
 
-    async with masc_app(masc.path / "other", extra=[("speaking", Speaking())]) as app:
+    async with masc_app(masc.path / "other", extra=[("guard:speaking", Speaking())]) as app:
         await app.call("masc_join", "claude")
         messages = (await app.call("masc_messages", limit=1))["messages"]
     assert messages[0]["content"] == "one[2Ktwo three"

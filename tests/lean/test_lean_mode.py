@@ -230,7 +230,7 @@ async def test_a_tool_named_like_the_kernels_stops_the_start(registry: Registry)
         def masc_tools(register: Any) -> None:
             register(masc_find_tools)
 
-    with pytest.raises(StartError, match="masc_find_tools of plugin acme is taken by the kernel"):
-        load(extra=[("acme", Taken)])
+    with pytest.raises(StartError, match="acme: takes tool masc_find_tools, which is the kernel's"):
+        load(extra=[("acme", Taken)], strict=True)
     with pytest.raises(StartError, match="category lean"):
-        load(extra=[("lean", Taken)])
+        load(extra=[("lean", Taken)], strict=True)

@@ -29,7 +29,7 @@ def codes(results: list[dict[str, Any]]) -> list[str]:
 @BACKENDS
 async def test_of_two_answers_at_once_exactly_one_wins(tmp_path: Path, backend: str) -> None:
     meeting = Meeting("masc_portal_send")
-    async with masc_app(tmp_path, backend=backend, extra=[("meeting", meeting)]) as masc:
+    async with masc_app(tmp_path, backend=backend, extra=[("guard:meeting", meeting)]) as masc:
         await opened(masc, "gemini")
         meeting.size = 1
         task = await ask(masc)
@@ -52,7 +52,7 @@ async def test_of_two_answers_at_once_exactly_one_wins(tmp_path: Path, backend: 
 @BACKENDS
 async def test_two_that_open_at_once_have_one_portal(tmp_path: Path, backend: str) -> None:
     meeting = Meeting("masc_portal_open")
-    async with masc_app(tmp_path, backend=backend, extra=[("meeting", meeting)]) as masc:
+    async with masc_app(tmp_path, backend=backend, extra=[("guard:meeting", meeting)]) as masc:
         for name in ("claude", "gemini"):
             await masc.call("masc_join", name)
         results = await together(
@@ -71,7 +71,7 @@ async def test_two_that_open_at_once_have_one_portal(tmp_path: Path, backend: st
 @BACKENDS
 async def test_a_send_and_a_close_at_once_leave_no_task_behind(tmp_path: Path, backend: str) -> None:
     meeting = Meeting("masc_portal_send", "masc_portal_close")
-    async with masc_app(tmp_path, backend=backend, extra=[("meeting", meeting)]) as masc:
+    async with masc_app(tmp_path, backend=backend, extra=[("guard:meeting", meeting)]) as masc:
         await opened(masc, "gemini")
         sent, closed = await together(
             masc,
@@ -90,7 +90,7 @@ async def test_a_send_and_a_close_at_once_leave_no_task_behind(tmp_path: Path, b
 @BACKENDS
 async def test_an_answer_and_a_close_at_once_agree(tmp_path: Path, backend: str) -> None:
     meeting = Meeting("masc_portal_send", "masc_portal_close", size=1)
-    async with masc_app(tmp_path, backend=backend, extra=[("meeting", meeting)]) as masc:
+    async with masc_app(tmp_path, backend=backend, extra=[("guard:meeting", meeting)]) as masc:
         await opened(masc, "gemini")
         task = await ask(masc)
         meeting.size, meeting.arrived = 2, 0
@@ -112,7 +112,7 @@ async def test_an_answer_and_a_close_at_once_agree(tmp_path: Path, backend: str)
 @BACKENDS
 async def test_of_two_looks_at_once_one_shows_the_task_as_new(tmp_path: Path, backend: str) -> None:
     meeting = Meeting("masc_portal_status")
-    async with masc_app(tmp_path, backend=backend, extra=[("meeting", meeting)]) as masc:
+    async with masc_app(tmp_path, backend=backend, extra=[("guard:meeting", meeting)]) as masc:
         await opened(masc, "gemini")
         task = await ask(masc)
         results = await together(masc, *[("masc_portal_status", "gemini", {})] * 2)
@@ -124,7 +124,7 @@ async def test_of_two_looks_at_once_one_shows_the_task_as_new(tmp_path: Path, ba
 @BACKENDS
 async def test_a_look_and_a_send_at_once_lose_no_count(tmp_path: Path, backend: str) -> None:
     meeting = Meeting("masc_portal_send", "masc_portal_status", size=1)
-    async with masc_app(tmp_path, backend=backend, extra=[("meeting", meeting)]) as masc:
+    async with masc_app(tmp_path, backend=backend, extra=[("guard:meeting", meeting)]) as masc:
         await opened(masc, "gemini")
         await ask(masc)
         meeting.size, meeting.arrived = 2, 0

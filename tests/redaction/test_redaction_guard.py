@@ -103,7 +103,7 @@ def probe() -> Probe:
 
 @pytest.fixture
 async def app(tmp_path: Path, probe: Probe) -> AsyncIterator[MascApp]:
-    async with masc_app(tmp_path, backend="sqlite", extra=[("probe", probe)]) as app:
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:probe", probe)]) as app:
         yield app
 
 

@@ -1,0 +1,25 @@
+"""Which plugins are MASC's own, and in which order they come. Others take no name of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint
+
+__all__ = ["CATEGORY_ORDER", "GUARD_ORDER", "is_ours", "rank"]
+
+CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
+"""Order of the first-party categories in tools/list; others follow by name."""
+GUARD_ORDER = "auth ratelimit redaction audit encryption".split()
+"""Order in which the first-party guards are asked; others follow by name."""
+_PACKAGE = "masc_plugin_"
+
+
+def is_ours(point: EntryPoint) -> bool:
+    """The entry point leads to a package that MASC ships. Its own name alone would not do: anybody can take that."""
+    package = point.module.partition(".")[0]
+    return package.startswith(_PACKAGE) and package[len(_PACKAGE) :] in {*CATEGORY_ORDER, *GUARD_ORDER}
+
+
+def rank(point: EntryPoint, order: Sequence[str]) -> tuple[bool, int, str]:
+    """Sorts entry points: MASC's own first and in ``order``, so that nobody who loads earlier takes their names."""
+    return not is_ours(point), order.index(point.name) if point.name in order else len(order), point.name

@@ -1,0 +1,158 @@
+"""What a plugin breaks while the server runs: its own part of a call, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugin_site import Site
+
+from masc_core import Role, hookimpl
+from masc_core.plugins import load
+from masc_core.settings import PluginSettings, Settings
+from masc_core.testing.app import masc_app
+
+HOOK = """
+    @hookimpl
+    async def masc_task_ended(ctx: Context, task: Any) -> Any:
+        ctx.event("half_done")
+        ctx.warn("half", "half done")
+        {body}
+"""
+FAULTY = {
+    "raise RuntimeError('broken')": "broken",
+    "raise masc_core.error(type('No', (Refused,), {'code': 'no', 'text': 'no'}))()": "failed: No",
+    "raise TimeoutError('mine')": "failed: TimeoutError('mine')",
+    "raise asyncio.CancelledError": "cancelled itself",
+    "sys.exit(1)": "SystemExit",
+    "return ['a']": "mapping or None, not list",
+    "return {'locks_released': 'all'}": "locks_released",
+    "return {'granted': True}": "granted",
+    "await asyncio.Event().wait()": "took longer than 1 s",
+    "time.sleep(1.05)": "took longer than 1 s",
+}
+
+
+@pytest.mark.parametrize("body", FAULTY)
+async def test_a_hook_that_breaks_counts_as_one_that_gave_nothing(site: Site, tmp_path: Path, body: str) -> None:
+    site.add("faulty", HOOK.format(body=body))
+    registry = load()
+    settings = Settings(cluster="t", plugins=PluginSettings(hook_seconds=1))
+    async with masc_app(tmp_path, registry=registry, settings=settings) as app:
+        await app.call("masc_start", "claude", task_title="x")
+        done = await app.call("masc_done", "claude", task_id="task-001")
+        assert done["changed"] is True
+        assert "warnings" not in done
+        log = await app.kernel.start_room.driver.read_log("events")
+        assert not [e for e in log if b"half_done" in e.body]
+    assert registry.faults is not None
+    assert FAULTY[body] in registry.faults.last["faulty"]
+    assert "masc_task_ended" in registry.faults.last["faulty"]
+    assert registry.faults.count == {"faulty": 1}
+
+
+async def test_a_hook_s_good_answer_and_writes_count(site: Site, tmp_path: Path) -> None:
+    site.add("fine", HOOK.format(body="return {'locks_released': ['a.py']}"))
+    registry = load()
+    async with masc_app(tmp_path, registry=registry) as app:
+        await app.call("masc_start", "claude", task_title="x")
+        done = await app.call("masc_done", "claude", task_id="task-001")
+        assert done["locks_released"] == ["a.py"]
+        log = await app.kernel.start_room.driver.read_log("events")
+        assert [e for e in log if b"half_done" in e.body]
+    assert registry.faults is not None
+    assert not registry.faults.count
+
+
+async def test_a_category_can_refuse_work_and_nothing_else(site: Site, tmp_path: Path) -> None:
+    site.add("strict", """
+    from masc_core import error
+    @error
+    class NotYet(Refused):
+        code = "not_yet"
+        text = "not yet"
+    @hookimpl
+    async def masc_work_starts(ctx: Context) -> None:
+        raise NotYet()
+    """)  # fmt: skip
+    async with masc_app(tmp_path, registry=load()) as app:
+        await app.call("masc_add_task", "claude", title="x")
+        assert (await app.error("masc_claim", "claude", task_id="task-001"))["code"] == "not_yet"
+
+
+async def test_a_hook_does_not_widen_what_the_caller_may_do(site: Site, tmp_path: Path) -> None:
+    site.add("grabby", """
+    from masc_core import Caller, Role
+    @hookimpl
+    async def masc_status(ctx: Context) -> None:
+        ctx.caller = Caller("root", Role.ADMIN, "token")
+        ctx.granted = Role.ADMIN
+    @hookimpl
+    async def masc_unread(ctx: Context) -> Any:
+        assert ctx.caller.name == "claude" and ctx.granted is GRANTED[0], (ctx.caller, ctx.granted)
+        return {"portal_tasks": 1}
+    GRANTED = []
+    """)  # fmt: skip
+    registry = load()
+    import grabby  # type: ignore[import-not-found]  # made above
+
+    grabby.GRANTED.append(Role.ADMIN)
+    async with masc_app(tmp_path, registry=registry) as app:
+        await app.call("masc_join", "claude")
+        await app.kernel.call("masc_status", {}, app.client("claude"))
+    assert registry.faults is not None
+    assert not registry.faults.count
+
+
+HANDLER = """
+    @tool(effect=WRITE, role=WORKER)
+    async def bad_write(ctx: Context) -> Answer:
+        \"\"\"Write and break.\"\"\"
+        ctx.event("half_done")
+        {body}
+
+    @hookimpl
+    def masc_tools(register: Any) -> None:
+        register(bad_write)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "fault"),
+    [
+        ("raise RuntimeError('broken')", "internal_error", "broken"),
+        ("raise asyncio.CancelledError", "internal_error", None),
+        ("sys.exit(1)", "internal_error", "SystemExit"),
+        ("return {'text': 'x'}", "internal_error", "must give Answer, not dict"),
+        ("return Answer(text=3)", "internal_error", "is not of type 'string'"),
+        ("return Answer(text=object())", "internal_error", "object"),
+        ("await asyncio.Event().wait()", "tool_timed_out", "took longer than 1 s"),
+        ("raise TimeoutError", "internal_error", "TimeoutError"),
+    ],
+)
+async def test_a_handler_that_breaks_fails_its_call_and_commits_nothing(
+    site: Site, tmp_path: Path, body: str, code: str, fault: str | None
+) -> None:
+    site.add("bad", HANDLER.format(body=body))
+    registry = load()
+    settings = Settings(cluster="t", plugins=PluginSettings(tool_seconds=1))
+    async with masc_app(tmp_path, registry=registry, settings=settings) as app:
+        await app.call("masc_join", "claude")
+        assert (await app.error("bad_write", "claude"))["code"] == code
+        log = await app.kernel.start_room.driver.read_log("events")
+        assert not [e for e in log if b"half_done" in e.body]
+        assert (await app.call("masc_status"))["initialised"] is True
+    faults: dict[str, Any] = registry.faults.last if registry.faults else {}
+    assert fault is None or fault in faults["bad"]
+
+
+async def test_the_tests_of_a_plugin_see_its_hooks_break(tmp_path: Path) -> None:
+    class Broken:
+        @hookimpl
+        async def masc_task_ended(self) -> None:
+            raise RuntimeError("broken")
+
+    async with masc_app(tmp_path, registry=load(extra=[("broken", Broken())], strict=True)) as app:
+        await app.call("masc_start", "claude", task_title="x")
+        assert (await app.error("masc_done", "claude", task_id="task-001"))["code"] == "internal_error"
