@@ -3,12 +3,17 @@
 The names below are what plugins import.
 """
 
+from attrs import field
+
 from masc_core.context import Caller, Context
 from masc_core.errors import MascError, Refused, error
 from masc_core.frozen import evolve, frozen
-from masc_core.hookspecs import hookimpl
-from masc_core.offers import Visit, prompt, resource
+from masc_core.hookspecs import MascHooks, hookimpl
+from masc_core.offers import Endpoint, Visit, prompt, resource
+from masc_core.records import Agent, Event, Task
+from masc_core.settings import between, one_of
 from masc_core.store.collections import Collection, Log, index
+from masc_core.store.driver import IndexEntry
 from masc_core.tools import ADMIN, DESTRUCTIVE, READ, READER, WORKER, WRITE, CallerUse, Effect, Role, tool
 from masc_core.values import AgentName, Bound, FilePath, Message, Parsed, TaskId, Title, Verbatim
 
@@ -21,6 +26,7 @@ __all__ = [
     "READER",
     "WORKER",
     "WRITE",
+    "Agent",
     "AgentName",
     "Bound",
     "Caller",
@@ -28,22 +34,30 @@ __all__ = [
     "Collection",
     "Context",
     "Effect",
+    "Endpoint",
+    "Event",
     "FilePath",
+    "IndexEntry",
     "Log",
     "MascError",
+    "MascHooks",
     "Message",
     "Parsed",
     "Refused",
     "Role",
+    "Task",
     "TaskId",
     "Title",
     "Verbatim",
     "Visit",
+    "between",
     "error",
     "evolve",
+    "field",
     "frozen",
     "hookimpl",
     "index",
+    "one_of",
     "prompt",
     "resource",
     "tool",

@@ -167,15 +167,17 @@ class Loading:
 
     def _watch(self, plugin: Plugin, things: Things, hooks: Iterable[tuple[str, pluggy.HookImpl]]) -> None:
         """Put what is not MASC's own where it breaks nothing else."""
-        from masc_core.isolation import Faults, bounded, isolate
+        from masc_core.isolation import Faults, bounded, checked, isolate
 
         faults = self._faults = self._faults or Faults()
         things.contracts = {name: bounded(made, faults) for name, made in things.contracts.items()}
         offered: dict[str, Any]
         for offered in (things.resources, things.prompts):
             offered |= {name: evolve(made, contract=bounded(made.contract, faults)) for name, made in offered.items()}
-        if not self._strict:
-            for hook, found in hooks:
+        for hook, found in hooks:
+            if self._strict:
+                checked(found, hook)
+            else:
                 isolate(found, hook, plugin.name, plugin.guard, faults)
 
     def _hooks(self, plugin: Plugin, module: object) -> list[tuple[str, pluggy.HookImpl]]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from masc_core.context import Context
 
-__all__ = ["Faults", "bounded", "isolate"]
+__all__ = ["Faults", "bounded", "checked", "isolate"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,19 @@ def isolate(found: HookImpl, hook: str, plugin: str, guard: bool, faults: Faults
     if hook not in GUARD_HOOKS and not (guard and hook in REFUSING_HOOKS):
         watched = _watched(found.function, tuple(found.argnames), hook, plugin, faults)
         found.function = watched  # type: ignore[misc]  # here both pluggy and Registry.answers find it
+
+
+def checked(found: HookImpl, hook: str) -> None:
+    """Have an implementation raise ``TypeError`` for an answer that :func:`isolate` would pass over, for tests."""
+    function = found.function
+    if hook in GUARD_HOOKS:
+        return
+
+    @functools.wraps(function)
+    async def ask(*given: Any) -> Mapping[str, Any] | None:
+        return _fitting(hook, await function(*given))
+
+    found.function = ask  # type: ignore[misc]  # as above
 
 
 def _watched(

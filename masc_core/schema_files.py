@@ -65,15 +65,24 @@ def contract_file(contract: Contract) -> str:
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def described(registry: Registry) -> dict[str, Contract]:
-    """Every tool that has a contract file: the plugins', and the kernel's own."""
+def described(registry: Registry, category: str | None = None) -> dict[str, Contract]:
+    """Every tool that has a contract file: those of one category, or all plugins' and the kernel's own.
+
+    Raises :class:`StartError` for a category whose plugin was left out: its tools are not known.
+    """
     from masc_core.lean import contracts
 
-    return {**registry.contracts, **contracts()}
+    if category is None:
+        return {**registry.contracts, **contracts()}
+    for plugin in registry.plugins:
+        if plugin.name == category and plugin.problem is not None:
+            raise StartError(message=f"plugin {category}: {plugin.problem}")
+    return {name: contract for name, contract in registry.contracts.items() if contract.tool.category == category}
 
 
-def _wanted(registry: Registry) -> dict[str, str]:
-    return {f"{c.tool.category}/{name}.json": contract_file(c) for name, c in described(registry).items()}
+def _wanted(registry: Registry, category: str | None) -> dict[str, str]:
+    tools = described(registry, category)
+    return {f"{contract.tool.category}/{name}.json": contract_file(contract) for name, contract in tools.items()}
 
 
 def _present(directory: Path) -> Iterable[str]:
@@ -81,20 +90,28 @@ def _present(directory: Path) -> Iterable[str]:
     return (path for path in found if path != tokens.FILE)
 
 
-def compare(registry: Registry, directory: Path) -> list[Difference]:
+def compare(registry: Registry, directory: Path, category: str | None = None) -> list[Difference]:
     """Every file that is missing, belongs to no tool, or differs. Of the token figures it compares what was counted, not
-    the counts, which need the tokenizer."""
-    wanted, present = _wanted(registry), set(_present(directory))
+    the counts, which need the tokenizer.
+
+    With ``category`` the directory is that of a package with this category alone, which has no token figures.
+    """
+    wanted, present = _wanted(registry, category), set(_present(directory))
     found = [Difference(path, "missing") for path in wanted.keys() - present]
     found += [Difference(path, "orphan") for path in present - wanted.keys()]
     for path in wanted.keys() & present:
         if (directory / path).read_text(encoding="utf-8") != wanted[path]:
             found.append(Difference(path, "changed"))
-    if not (figures := directory / tokens.FILE).is_file():
-        found.append(Difference(tokens.FILE, "missing"))
-    elif _counted(figures) != {name: tokens.digest(c) for name, c in described(registry).items()}:
-        found.append(Difference(tokens.FILE, "changed"))
+    if category is None:
+        found += _figures(registry, directory / tokens.FILE)
     return sorted(found, key=lambda difference: difference.path)
+
+
+def _figures(registry: Registry, path: Path) -> list[Difference]:
+    if not path.is_file():
+        return [Difference(tokens.FILE, "missing")]
+    counted = {name: tokens.digest(c) for name, c in described(registry).items()}
+    return [] if _counted(path) == counted else [Difference(tokens.FILE, "changed")]
 
 
 def _counted(figures: Path) -> dict[str, str]:
@@ -104,12 +121,14 @@ def _counted(figures: Path) -> dict[str, str]:
         return {}
 
 
-def write(registry: Registry, directory: Path) -> list[Difference]:
+def write(registry: Registry, directory: Path, category: str | None = None) -> list[Difference]:
     """Make the files say what the code says; what had to change. Files that are no JSON are left alone.
+
+    ``category`` as in :func:`compare`.
 
     Raises :class:`StartError` where tokens have to be counted and the tokenizer is not installed.
     """
-    wanted, differences = _wanted(registry), compare(registry, directory)
+    wanted, differences = _wanted(registry, category), compare(registry, directory, category)
     if any(difference.path == tokens.FILE for difference in differences):
         wanted[tokens.FILE] = tokens.figures_file(described(registry).values())
     for difference in differences:

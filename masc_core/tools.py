@@ -17,11 +17,14 @@ import enum
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, TypeVar
 
 from attrs import field, frozen
 
 from masc_core.errors import MascError, StartError
+
+if TYPE_CHECKING:
+    from masc_core.context import Context
 
 __all__ = ["ADMIN", "DESTRUCTIVE", "READ", "READER", "WORKER", "WRITE", "CallerUse", "Effect", "Role", "Tool", "tool"]
 
@@ -66,7 +69,8 @@ READER, WORKER, ADMIN = Role.READER, Role.WORKER, Role.ADMIN
 
 Handler = Callable[..., Awaitable[Any]]
 _DECLARATION = "__masc_tool__"
-F = TypeVar("F", bound=Handler)
+F = TypeVar("F", bound="Callable[Concatenate[Context, ...], Awaitable[object]]")
+"""Type checkers refuse what takes no context or is not awaited; the rest of a signature is checked at the start."""
 
 
 @frozen

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from masc_core.plugins import Registry, load
 from masc_core.settings import Settings
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp, masc_app
+from masc_core.testing import AppFactory, ManualClock, MascApp
 
 # In modules of their own names: two conftest.py would be one module to the type checker.
 pytest_plugins = (
+    "masc_core.testing",
     "cli_fixtures",
     "operate_fixtures",
     "plugins_fixtures",
@@ -28,9 +27,9 @@ pytest_plugins = (
 
 
 @pytest.fixture
-def clock() -> ManualClock:
+def clock(masc_clock: ManualClock) -> ManualClock:
     """A clock the test moves."""
-    return ManualClock()
+    return masc_clock
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +40,7 @@ def registry() -> Registry:
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def masc(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    clock: ManualClock,
-    registry: Registry,
-    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest, masc_app: AppFactory, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MascApp]:
     """A room with every plugin, on each store; on PostgreSQL and Redis where a test says ``every_store``."""
     settings = Settings(cluster=secrets.token_hex(8))
@@ -54,7 +49,7 @@ async def masc(
     if request.param == "postgres":
         monkeypatch.setenv("MASC_POSTGRES_URL", request.getfixturevalue("postgres_url"))
         settings = Settings(cluster=request.getfixturevalue("postgres_cluster"))
-    async with masc_app(tmp_path, backend=request.param, clock=clock, settings=settings, registry=registry) as app:
+    async with masc_app(store=request.param, settings=settings) as app:
         yield app
 
 

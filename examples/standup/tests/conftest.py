@@ -1,0 +1,1 @@
+pytest_plugins = ["masc_core.testing"]
