@@ -19,4 +19,3 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"MASC {release}"
 nitpicky = True
-linkcheck_anchors_ignore_for_url = ["https://github.com/"]

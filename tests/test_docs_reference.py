@@ -67,7 +67,7 @@ def test_no_document_asks_for_what_nobody_generates_and_everything_generated_is_
 @pytest.mark.parametrize("name", specified())
 def test_a_hook_says_when_it_fires_who_calls_it_and_since_when(name: str) -> None:
     text = " ".join((specified()[name].__doc__ or "").split())
-    assert re.search(r"\b(Called|Awaited)\b.*\bby\b", text), text
+    assert re.search(r"\b(Called|Awaited)\b.*\b(by|serving processes)\b", text), text
     assert re.search(r"New in \d+\.\d+\.", text), text
     assert f"### {name}\n" in GENERATED["hooks"]()
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from masc_core import hookspecs
 from masc_core.hookspecs import MascHooks
-from masc_docs.markdown import code, fence, prose, registry
+from masc_docs.markdown import code, fence, one_line, prose, registry, table
 
 __all__ = ["Hook", "hooks", "specified"]
 
@@ -22,8 +23,19 @@ def specified() -> dict[str, Hook]:
 
 
 def hooks() -> str:
-    """A section for each hook: how it is called, when it fires and who calls it, since when, and who implements it."""
-    return "\n\n".join(_section(name, function) for name, function in specified().items())
+    """What holds for all hooks, a table of them, and a section for each: how it is called, when it fires and who calls it,
+    since when, and who implements it."""
+    common = prose(hookspecs.__doc__).partition("\n\n")[2]
+    summaries = ((f"[{name}](#{name})", _summary(function)) for name, function in specified().items())
+    parts = [common, table(["Hook", "What it is for"], summaries)]
+    return "\n\n".join([*parts, *(_section(name, function) for name, function in specified().items())])
+
+
+def _summary(function: Hook) -> str:
+    """The first paragraph, up to the end of its first sentence."""
+    return re.split(r"(?<=[a-z`)])[.:] ", one_line((function.__doc__ or "").partition("\n\n")[0]), maxsplit=1)[
+        0
+    ].rstrip(".")
 
 
 def _section(name: str, function: Hook) -> str:
