@@ -31,12 +31,14 @@ class Check:
 async def run_checks(kernel: Kernel) -> list[Check]:
     """Ask every plugin, all at once; an empty list where none has a check or there is no room.
 
-    Raises what keeps the room's store from being read.
+    A guard goes by its own name. Raises what keeps the room's store from being read.
     """
     asking = kernel.registry.each("masc_health")
     if not asking or (ctx := await system_context(kernel, kernel.start_room)) is None:
         return []
-    return list(await asyncio.gather(*(_check(plugin, ask, {"ctx": ctx}) for plugin, ask in asking)))
+    return list(
+        await asyncio.gather(*(_check(plugin.removeprefix("guard:"), ask, {"ctx": ctx}) for plugin, ask in asking))
+    )
 
 
 async def _check(plugin: str, ask: Callable[[Mapping[str, Any]], Any], arguments: Mapping[str, Any]) -> Check:

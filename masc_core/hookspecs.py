@@ -7,7 +7,7 @@ the others by name; guards before categories.
 Hooks "for guards" decide on access. Only entry points of the group ``masc.guards`` have them; a category that implements
 one is left out. What such a hook raises refuses the call. Any other hook of somebody else's plugin that raises, takes
 longer than ``plugins.hook_seconds`` or answers with something else than what is said here counts as one that gave
-nothing, and the log names the plugin.
+nothing, and the log names the plugin. After three times too long in a row it is not asked for a minute.
 """
 
 from __future__ import annotations

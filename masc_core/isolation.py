@@ -5,8 +5,10 @@ it wrote is taken back, the log names the plugin, the rest goes on. A tool of th
 checked before anything is committed. Hooks that decide on access are not among them: only guards have those, and what
 breaks in a guard refuses the call.
 
-What asyncio cannot do is end code that never waits, such as a loop or ``time.sleep``: the whole process stands still until
-it returns. That it took too long is reported then.
+A hook that has been too slow three times in a row is not asked for a minute, so that calls do not wait for it each time.
+
+What asyncio cannot do is end code that never waits, such as a loop or ``time.sleep``, or code that ignores its cancellation:
+the process, or the call, stands still until it returns. That it took too long is reported then. An import has no bound.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Faults", "bounded", "checked", "isolate"]
 
 logger = logging.getLogger(__name__)
+_STRIKES = 3
+_PAUSE_SECONDS = 60.0
 
 
 @define
@@ -48,10 +52,33 @@ class Faults:
     count: dict[str, int] = field(factory=dict)
 
     def note(self, plugin: str, what: str, error: BaseException | None = None) -> None:
-        """Remember a fault and log it, with the traceback where there is one."""
+        """Remember a fault and log it; with its traceback, unless that was logged just before."""
+        told = self.last.get(plugin) == what
         self.last[plugin] = what
         self.count[plugin] = self.count.get(plugin, 0) + 1
-        logger.warning("plugin %s: %s", plugin, what, exc_info=error)
+        logger.warning("plugin %s: %s", plugin, what, exc_info=None if told else error)
+
+
+@define
+class _Patience:
+    """How long one hook is still waited for."""
+
+    late: int = 0
+    until: float = 0.0
+
+    def ended(self, now: float) -> bool:
+        """It is not asked for now."""
+        return now < self.until
+
+    def kept(self) -> None:
+        """It was in time."""
+        self.late = 0
+
+    def lost(self, now: float) -> None:
+        """It was not."""
+        self.late += 1
+        if self.late >= _STRIKES:
+            self.late, self.until = 0, now + _PAUSE_SECONDS
 
 
 def isolate(found: HookImpl, hook: str, plugin: str, guard: bool, faults: Faults) -> None:
@@ -78,21 +105,25 @@ def _watched(
     function: Callable[..., Any], names: tuple[str, ...], hook: str, plugin: str, faults: Faults
 ) -> Callable[..., Any]:
     place = names.index("ctx") if "ctx" in names else None
+    patience = _Patience()
     factor = LONGER if hook in LONG_HOOKS else 1
 
     async def ask(*given: Any) -> Mapping[str, Any] | None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if patience.ended(began):
+            return None
         ctx: Context | None = None if place is None else given[place]
         settings = PluginSettings() if ctx is None else ctx.settings.plugins
         seconds = factor * settings.hook_seconds
         restore = None if ctx is None else ctx.savepoint()
         done = False
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         try:
             async with asyncio.timeout(seconds) as bound:
                 answer = await function(*given)
             if loop.time() - began > seconds:
                 raise TimeoutError
+            patience.kept()
             fits = _fitting(hook, answer)
             done = True
             return fits
@@ -107,6 +138,7 @@ def _watched(
                 raise
             if isinstance(error, TimeoutError) and (bound.expired() or loop.time() - began > seconds):
                 faults.note(plugin, f"hook {hook} took longer than {seconds} s")
+                patience.lost(loop.time())
             else:
                 faults.note(plugin, f"hook {hook} failed: {error!r}", error)
         finally:

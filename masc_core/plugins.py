@@ -111,13 +111,13 @@ class Registry:
             raise GuardBroken(guard=self.broken_guard)
 
     def each(self, name: str) -> list[tuple[str, Callable[[Mapping[str, Any]], Any]]]:
-        """Who implements an awaited hook, and how to ask them one by one."""
+        """Who implements an awaited hook, a guard as ``guard:<name>``, and how to ask them one by one."""
 
         def asking(found: pluggy.HookImpl) -> Callable[[Mapping[str, Any]], Any]:
             return lambda arguments: found.function(*(arguments[a] for a in found.argnames))
 
         implementations = getattr(self.manager.hook, name).get_hookimpls()
-        return [(found.plugin_name.removeprefix("guard:"), asking(found)) for found in implementations]
+        return [(found.plugin_name, asking(found)) for found in implementations]
 
     @property
     def wrappers(self) -> list[Any]:

@@ -191,6 +191,8 @@ async def test_prompts_are_listed_and_filled_in(app: MascApp, mode: Any) -> None
         with pytest.raises(MCPError) as refused:
             await client.get_prompt("standup_plan", {})
         assert refused.value.error.data["code"] == "invalid_argument"
+        secret = await client.get_prompt("standup_plan", {"focus": "ghp_" + "a1B2" * 9})
+        assert "a1B2" not in str(secret.messages)
         with pytest.raises(MCPError, match="no such prompt"):
             await client.get_prompt("nosuch", {})
 

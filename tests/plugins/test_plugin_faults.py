@@ -52,6 +52,22 @@ async def test_a_hook_that_breaks_counts_as_one_that_gave_nothing(site: Site, tm
     assert registry.faults.count == {"faulty": 1}
 
 
+async def test_a_hook_that_is_always_slow_is_not_waited_for_each_time(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("masc_core.isolation._STRIKES", 1)
+    site.add("faulty", HOOK.format(body="await asyncio.Event().wait()"))
+    registry = load()
+    settings = Settings(cluster="t", plugins=PluginSettings(hook_seconds=1))
+    async with masc_app(tmp_path, registry=registry, settings=settings) as app:
+        for _ in range(5):
+            task = (await app.call("masc_add_task", "claude", title="x"))["task"]["id"]
+            await app.call("masc_claim", "claude", task_id=task)
+            assert (await app.call("masc_done", "claude", task_id=task))["changed"] is True
+    assert registry.faults is not None
+    assert registry.faults.count == {"faulty": 1}
+
+
 async def test_a_hook_s_good_answer_and_writes_count(site: Site, tmp_path: Path) -> None:
     site.add("fine", HOOK.format(body="return {'locks_released': ['a.py']}"))
     registry = load()
