@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from masc_core.isolation import Faults
     from masc_core.offers import Prompt, Resource, Route
 
-__all__ = ["Loading"]
+__all__ = ["NAME", "Loading"]
 
 logger = logging.getLogger(__name__)
-_NAME = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
+NAME = re.compile(r"[a-z][a-z0-9_]{1,31}\Z")
+"""What categories and modes are called."""
 _SLOW_MS = 500.0
 _KERNEL = "the kernel"
 
@@ -102,7 +103,7 @@ class Loading:
         source = point.module if point else getattr(module, "__name__", type(module).__name__)
         plugin = Plugin(name, source, guard, installed=point.dist if point else None)
         ours = point is not None and is_ours(point)
-        if not guard and not _NAME.match(name):
+        if not guard and not NAME.match(name):
             raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
         try:
             self._all.add(self._registered(plugin, module, ours))
@@ -236,7 +237,7 @@ class Loading:
             things.reads.append(key)
 
         def modes(mode: str, categories: Sequence[str], description: str) -> None:
-            if not isinstance(mode, str) or not _NAME.match(mode):
+            if not isinstance(mode, str) or not NAME.match(mode):
                 raise StartError(
                     message=f"plugin {name}: {mode!r} is no name for a mode; use a-z, 0-9 and _, 2 to 32 long"
                 )

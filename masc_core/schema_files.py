@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,16 @@ from masc_core.errors import StartError
 from masc_core.frozen import frozen
 from masc_core.plugins import Registry
 
-__all__ = ["Difference", "compare", "contract_file", "default_directory", "described", "write"]
+__all__ = [
+    "Difference",
+    "compare",
+    "compare_contracts",
+    "contract_file",
+    "default_directory",
+    "described",
+    "write",
+    "write_contracts",
+]
 
 
 @frozen
@@ -80,14 +89,24 @@ def described(registry: Registry, category: str | None = None) -> dict[str, Cont
     return {name: contract for name, contract in registry.contracts.items() if contract.tool.category == category}
 
 
-def _wanted(registry: Registry, category: str | None) -> dict[str, str]:
-    tools = described(registry, category)
-    return {f"{contract.tool.category}/{name}.json": contract_file(contract) for name, contract in tools.items()}
+def _wanted(contracts: Iterable[Contract]) -> dict[str, str]:
+    return {f"{c.tool.category}/{c.tool.name}.json": contract_file(c) for c in contracts}
 
 
 def _present(directory: Path) -> Iterable[str]:
     found = (path.relative_to(directory).as_posix() for path in directory.rglob("*.json"))
     return (path for path in found if path != tokens.FILE)
+
+
+def compare_contracts(contracts: Iterable[Contract], directory: Path) -> list[Difference]:
+    """Every file of a contract that is missing, belongs to no tool, or differs."""
+    wanted, present = _wanted(contracts), set(_present(directory))
+    found = [Difference(path, "missing") for path in wanted.keys() - present]
+    found += [Difference(path, "orphan") for path in present - wanted.keys()]
+    for path in wanted.keys() & present:
+        if (directory / path).read_text(encoding="utf-8") != wanted[path]:
+            found.append(Difference(path, "changed"))
+    return sorted(found, key=lambda difference: difference.path)
 
 
 def compare(registry: Registry, directory: Path, category: str | None = None) -> list[Difference]:
@@ -96,12 +115,7 @@ def compare(registry: Registry, directory: Path, category: str | None = None) ->
 
     With ``category`` the directory is that of a package with this category alone, which has no token figures.
     """
-    wanted, present = _wanted(registry, category), set(_present(directory))
-    found = [Difference(path, "missing") for path in wanted.keys() - present]
-    found += [Difference(path, "orphan") for path in present - wanted.keys()]
-    for path in wanted.keys() & present:
-        if (directory / path).read_text(encoding="utf-8") != wanted[path]:
-            found.append(Difference(path, "changed"))
+    found = compare_contracts(described(registry, category).values(), directory)
     if category is None:
         found += _figures(registry, directory / tokens.FILE)
     return sorted(found, key=lambda difference: difference.path)
@@ -128,9 +142,22 @@ def write(registry: Registry, directory: Path, category: str | None = None) -> l
 
     Raises :class:`StartError` where tokens have to be counted and the tokenizer is not installed.
     """
-    wanted, differences = _wanted(registry, category), compare(registry, directory, category)
+    differences = compare(registry, directory, category)
+    wanted = _wanted(described(registry, category).values())
     if any(difference.path == tokens.FILE for difference in differences):
         wanted[tokens.FILE] = tokens.figures_file(described(registry).values())
+    _mend(directory, differences, wanted)
+    return differences
+
+
+def write_contracts(contracts: Sequence[Contract], directory: Path) -> list[Difference]:
+    """Make the files of some contracts say what the code says, those of other tools go; what had to change."""
+    differences = compare_contracts(contracts, directory)
+    _mend(directory, differences, _wanted(contracts))
+    return differences
+
+
+def _mend(directory: Path, differences: Iterable[Difference], wanted: Mapping[str, str]) -> None:
     for difference in differences:
         path = directory / difference.path
         if difference.problem == "orphan":
@@ -138,4 +165,3 @@ def write(registry: Registry, directory: Path, category: str | None = None) -> l
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[difference.path], encoding="utf-8", newline="\n")
-    return differences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,9 +26,11 @@ __all__ = [
     "checked_agent",
     "common",
     "console",
+    "json_option",
     "list_options",
     "open_kernel",
     "print_json",
+    "read_arguments",
     "run",
     "selection_of",
     "split_categories",
@@ -41,10 +44,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def common(function: F) -> F:
     """Add ``--project`` and ``--json``."""
-    function = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")(function)
+    function = json_option(function)
     return click.option(
         "--project", metavar="DIR", help="The project; by default the repository of the current directory."
     )(function)
+
+
+def json_option(function: F) -> F:
+    """Add ``--json``, for a command that needs no project."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")(function)
 
 
 def agent_option(help_text: str) -> Callable[[F], F]:
@@ -60,6 +68,21 @@ def checked_agent(name: str | None) -> str | None:
         return str(agent_name("--agent", name))
     except MascError as error:
         raise StartError(message=str(error)) from error
+
+
+def read_arguments(text: str) -> dict[str, Any]:
+    """The JSON object that a command was given as text, or with ``-`` on standard input. Wrong usage for anything else."""
+    import orjson
+
+    if text == "-":
+        text = sys.stdin.read()
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise click.BadParameter(f"this is not JSON: {error}", param_hint="JSON") from None
+    if not isinstance(value, dict):
+        raise click.BadParameter('the arguments are a JSON object, such as {"task_id": "task-001"}', param_hint="JSON")
+    return value
 
 
 def split_categories(text: str | None) -> list[str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
-from masc_core.cli._common import agent_option, checked_agent, common, open_kernel, print_json, run, succeed
+from masc_core.cli._common import (
+    agent_option,
+    checked_agent,
+    common,
+    open_kernel,
+    print_json,
+    read_arguments,
+    run,
+    succeed,
+)
 from masc_core.cli._group import MascCommand
 
 __all__ = ["call"]
@@ -28,22 +36,8 @@ def call(tool: str, arguments: str, agent: str | None, project: str | None, as_j
     masc call masc_add_task '{"title": "Fix login", "priority": 2}'
     masc call masc_claim '{"task_id": "task-001"}' --agent claude --json
     """
-    given = _parse(arguments)
+    given = read_arguments(arguments)
     run(_call(tool, given, checked_agent(agent), project, as_json))
-
-
-def _parse(text: str) -> dict[str, Any]:
-    import orjson
-
-    if text == "-":
-        text = sys.stdin.read()
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise click.BadParameter(f"this is not JSON: {error}", param_hint="JSON") from None
-    if not isinstance(value, dict):
-        raise click.BadParameter('the arguments are a JSON object, such as {"task_id": "task-001"}', param_hint="JSON")
-    return value
 
 
 async def _call(tool: str, arguments: dict[str, Any], agent: str | None, project: str | None, as_json: bool) -> None:

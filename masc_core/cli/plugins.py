@@ -1,4 +1,4 @@
-"""``masc plugins``: what is installed."""
+"""``masc plugins``: what is installed, and what authors of plugins need."""
 
 from __future__ import annotations
 
@@ -8,61 +8,61 @@ import click
 
 from masc_core.cli._common import common, console, print_json
 from masc_core.cli._group import MascCommand
+from masc_core.cli.plugins_check import check_plugin
+from masc_core.cli.plugins_new import new_plugin
+from masc_core.cli.plugins_pip import install, uninstall
+from masc_core.cli.plugins_trace import trace
 
 __all__ = ["plugins"]
 
 
 @click.group()
 def plugins() -> None:
-    """See which plugins are installed and what they add."""
+    """See, add, remove, write and check plugins."""
 
 
 @plugins.command("list", cls=MascCommand)
 @common
 def list_plugins(project: str | None, as_json: bool) -> None:
-    """List categories and guards with their distribution, number of tools and estimated tokens.
+    """List categories and guards: who brought them, what they add and cost, in which modes, and what is wrong with them.
 
-    A category adds tools, which modes show or hide; a guard adds none and acts in every mode.
+    A category adds tools, which modes show or hide; a guard adds none and acts in every mode. Tokens are what a
+    conversation pays while the category is shown, estimated (~) for those of others. Broken plugins come last, by name.
     """
-    rows = _rows()
+    from masc_core.authoring.overview import rows
+
+    found = rows()
     if as_json:
-        print_json(rows)
+        print_json(found)
     else:
-        _show(rows)
-
-
-def _rows() -> list[dict[str, Any]]:
-    from masc_core.modes import Modes
-    from masc_core.plugins import load
-    from masc_core.tokens import Cost
-
-    registry = load()
-    modes = Modes(registry)
-    costs = {
-        plugin: Cost(0) if plugin.guard else modes.cost([plugin.name], caller_known=False)
-        for plugin in registry.plugins
-    }
-    return [
-        {
-            "name": plugin.name,
-            "kind": "guard" if plugin.guard else "category",
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "tools": 0 if plugin.guard else len(modes.contracts([plugin.name])),
-            "tokens": costs[plugin].tokens,
-            "estimated": costs[plugin].estimated,
-        }
-        for plugin in registry.plugins
-    ]
+        _show(found)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
+    out = console()
     table = Table(box=None, pad_edge=False)
-    for column in ("plugin", "kind", "distribution", "version", "tools", "tokens"):
-        table.add_column(column, justify="right" if column in {"tools", "tokens"} else "left")
+    numbers = {"tools", "hooks", "tokens", "ms"}
+    for column in ("plugin", "kind", "distribution", "version", "tools", "hooks", "tokens", "ms", "modes"):
+        table.add_column(column, justify="right" if column in numbers else "left")
     for row in rows:
-        tokens = f"{'~' if row['estimated'] else ''}{row['tokens']}"
-        table.add_row(*(str(row[c]) for c in ("name", "kind", "distribution", "version", "tools")), tokens)
-    console().print(table)
+        if row["problem"] is None:
+            table.add_row(*_cells(row))
+    out.print(table)
+    for row in rows:
+        if row["problem"] is not None:
+            origin = f"{row['kind']} {row['name']} of {row['distribution']} {row['version']}"
+            out.print(f"broken: {origin}: {row['problem']}", style="red", markup=False, soft_wrap=True)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    tokens = f"{'~' if row['estimated'] else ''}{row['tokens']}"
+    modes = "every" if row["kind"] == "guard" else ", ".join(row["modes"]) or "-"
+    counts = [str(len(row["tools"])), str(len(row["hooks"]))]
+    told = [row["name"], row["kind"], row["distribution"], row["version"]]
+    return [*told, *counts, tokens, f"{row['load_ms']:.1f}", modes]
+
+
+for command in (new_plugin, check_plugin, install, uninstall, trace):
+    plugins.add_command(command)

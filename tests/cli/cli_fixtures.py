@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from plugin_packages import Environment, make_environment
 
 
 @pytest.fixture
@@ -15,3 +16,9 @@ def project(tmp_path: Path) -> Path:
     path.mkdir()
     subprocess.run(["git", "init", "-q", "-b", "main"], cwd=path, check=True)
     return path
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """A Python environment to install plugins into."""
+    return make_environment(tmp_path / "environment")

@@ -1,0 +1,204 @@
+"""masc plugins check: what it finds, and that nothing a plugin does reaches whoever checks it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+from docs_support import ROOT
+from plugin_packages import HEAD, write_package
+
+from masc_core.authoring.check import check
+from masc_core.authoring.findings import Finding
+from masc_core.authoring.package import installed, sources
+from masc_core.cli import main
+
+BAD = (
+    HEAD
+    + '''
+@error
+class Gone(Refused):
+    code = "acme_gone"
+    text = "gone"
+
+
+@frozen
+class Strange:
+    value: complex
+
+
+@tool(effect=READ, role=READER)
+async def acme_peek(ctx: Context) -> Note:
+    """Look at a note."""
+    return await ctx.collection(NOTES).add(Note("n", "written"))
+
+
+@tool(effect=WRITE, role=WORKER, examples=[{"note_id": "n"}])
+async def acme_delete(ctx: Context, note_id: str) -> Note:
+    """Delete a note."""
+    raise Gone()
+
+
+@tool(effect=DESTRUCTIVE, role=READER)
+async def acme_empty(ctx: Context) -> Note:
+    """Empty everything."""
+    raise ValueError("a defect")
+
+
+@tool(effect=READ, role=READER)
+async def recall(ctx: Context, note_id: str) -> Note:
+    """remembers WORDS"""
+    return Note(note_id, "")
+
+
+@tool(effect=READ, role=READER)
+async def acme_strange(ctx: Context) -> Strange:
+    """Give what JSON cannot say."""
+    return Strange(1j)
+
+
+@hookimpl
+def masc_tools(register):
+    print("a plugin may print")
+    for function in (acme_peek, acme_delete, acme_empty, recall, acme_strange):
+        register(function)
+'''.replace("WORDS", "very much " * 90)
+)
+QUIET = HEAD + (
+    '@tool(effect=READ, role=READER)\nasync def acme_hello(ctx: Context) -> Note:\n    """Say hello."""\n'
+    '    return Note("n", "hello")\n\n\n@hookimpl\ndef masc_tools(register):\n    register(acme_hello)\n'
+)
+
+
+def found(package: Path, limit: float = 100) -> list[Finding]:
+    """What the check has against a package."""
+    return check(sources(package), limit=limit).findings
+
+
+def run(*arguments: str) -> Result:
+    """Run ``masc plugins check`` in this process."""
+    return CliRunner().invoke(main, ["plugins", "check", *arguments])
+
+
+def test_each_rule_finds_what_breaks_it_and_says_how_to_mend_it(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package", BAD)
+    file = package / "pyproject.toml"
+    file.write_text(file.read_text().replace('["masc"]', '["masc-other"]'))
+    (package / "src" / "acme_plugin" / "py.typed").unlink()
+    findings = found(package)
+    assert all(finding.mend for finding in findings)
+    told = {(finding.rule, finding.where): finding.what for finding in findings}
+    expected = {
+        ("package", "pyproject.toml"): "masc is not among its dependencies",
+        ("package", "src/acme_plugin"): "type checkers ignore its annotations",
+        ("names", "recall"): "does not say whose it is",
+        ("descriptions", "recall"): "no sentence",
+        ("tokens", "recall"): "it costs every conversation ",
+        ("effects", "acme_peek"): "declares effect read and writes notes",
+        ("effects", "acme_delete"): "its name says that it removes",
+        ("effects", "acme_empty"): "whoever may only read may call it",
+        ("examples", "recall"): "is refused: argument note_id: is required",
+        ("examples", "acme_empty"): "fails: ValueError: a defect",
+        ("contracts", "acme_delete"): "acme_gone, which is not declared",
+        ("contracts", "acme_strange"): "complex",
+        **{("docs", tool): "the README does not mention it" for tool in ("acme_peek", "recall", "acme_strange")},
+    }
+    for place, words in expected.items():
+        assert words in told.get(place, ""), (place, findings)
+    assert ("descriptions", "acme_peek") not in told
+    assert sum(finding.rule == "descriptions" and finding.where == "recall" for finding in findings) == 2
+
+
+def test_a_good_package_has_no_findings_and_its_contracts_are_compared_both_ways(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package", QUIET)
+    (package / "README.md").write_text("`acme_hello` says hello.\n")
+    before = sorted(package.rglob("*"))
+    ran = run(str(package), "--json")
+    assert (ran.exit_code, orjson.loads(ran.stdout)["findings"]) == (0, [])
+    assert sorted(package.rglob("*")) == before
+    assert "acme_plugin" not in sys.modules
+    written = run(str(package), "--write")
+    assert (written.exit_code, written.stdout.splitlines()[0]) == (0, "wrote schemas/acme/acme_hello.json")
+    contract = package / "schemas" / "acme" / "acme_hello.json"
+    contract.write_text(contract.read_text().replace("Say hello", "Say goodbye"))
+    (package / "schemas" / "acme" / "acme_gone.json").write_text("{}")
+    ran = run(str(package))
+    assert ran.exit_code == 1
+    assert "contracts schemas/acme/acme_hello.json: it says something else than the code" in ran.stdout
+    assert "contracts schemas/acme/acme_gone.json: no tool has this contract" in ran.stdout
+    assert "masc plugins check PATH --write" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os\nos._exit(7)\n", "ended the process with status 7"),
+        ("raise SystemExit(3)\n", "SystemExit"),
+        ("raise RuntimeError('broken at import')\n", "broken at import"),
+        ("import nosuch_module\n", "nosuch_module"),
+        ("def masc_tools(:\n", "invalid syntax"),
+        (HEAD + "@hookimpl\ndef masc_nosuch():\n    pass\n", "masc_nosuch"),
+        (QUIET.replace("acme_hello", "masc_claim"), "takes tool masc_claim, which is plugin core's"),
+        (QUIET.replace("return Note(", "raise SystemExit(  # "), "SystemExit"),
+    ],
+)
+def test_a_plugin_that_breaks_its_process_is_a_finding(code: str, words: str, tmp_path: Path) -> None:
+    findings = found(write_package(tmp_path / "package", code))
+    said = [finding.what for finding in findings if finding.rule in {"load", "names", "examples"}]
+    assert any(words in what for what in said), findings
+
+
+def test_a_plugin_that_does_not_come_back_is_a_finding(tmp_path: Path) -> None:
+    endless = write_package(tmp_path / "package", "import threading\nthreading.Event().wait()\n")
+    assert ["did not come back within 3 seconds" in finding.what for finding in found(endless, 3)] == [True]
+
+
+def test_a_taken_category_is_found(tmp_path: Path) -> None:
+    findings = found(write_package(tmp_path / "package", QUIET, category="voting"))
+    assert any(finding.rule == "names" and "voting" in finding.what for finding in findings), findings
+
+
+def test_a_guard_is_examined_too(tmp_path: Path) -> None:
+    code = (
+        '"""A guard."""\n\nfrom masc_core import hookimpl\n\n\n@hookimpl\nasync def masc_before_call(ctx):\n    pass\n'
+    )
+    report = check(sources(write_package(tmp_path / "package", code, group="masc.guards")))
+    assert (report.plugins, report.findings) == ([{"name": "acme", "kind": "guard"}], [])
+
+
+@pytest.mark.parametrize("example", ["standup", "review"])
+def test_the_examples_keep_to_the_rules(example: str) -> None:
+    assert found(ROOT / "examples" / example) == []
+
+
+def test_our_own_plugins_keep_to_the_rules() -> None:
+    report = check(installed("masc"))
+    assert report.findings == []
+    assert len(report.plugins) >= 17
+
+
+@pytest.mark.parametrize("content", [None, "[project", "[tool.x]\n", '[project]\nversion = "1"\n'])
+def test_what_is_no_package_is_wrong_usage(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "pyproject.toml").write_text(content)
+    ran = run(str(tmp_path))
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "pyproject.toml" in ran.stderr
+
+
+def test_what_is_neither_directory_nor_installed_is_wrong_usage(tmp_path: Path) -> None:
+    assert run(str(tmp_path / "nowhere")).exit_code == run("masc-nosuch").exit_code == run().exit_code == 2
+    assert run("masc", "--write").exit_code == 2
+
+
+def test_a_package_that_adds_nothing_and_one_without_its_module_are_found(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package", QUIET)
+    file = package / "pyproject.toml"
+    complete = file.read_text()
+    file.write_text(complete.replace('acme = "acme_plugin"', 'acme = "elsewhere"'))
+    assert any("names module elsewhere" in finding.what for finding in found(package))
+    file.write_text(complete.replace("masc.plugins", "other.plugins"))
+    assert any("no entry point" in finding.what for finding in found(package))
