@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plugin_site import Site
 
-from masc_core.errors import StartError
+from masc_core.errors import GuardBroken, StartError
 from masc_core.modes import Modes
 from masc_core.plugins import Registry, load
 from masc_core.settings import load_settings
@@ -235,6 +235,8 @@ async def test_a_broken_guard_lets_nothing_through_and_says_whose_it_is(
             error = await app.error(tool, "claude", **arguments)
             assert (error["code"], error["details"]) == ("guard_broken", {"guard": "watch"})
         assert "masc_claim" in [t["name"] for t in await app.kernel.list_tools(app.client())]
+        with pytest.raises(GuardBroken):  # nor does anything reach the store beside a call
+            await app.kernel.start_room.connect(create=False)
     async with masc_app(tmp_path, backend="sqlite", registry=registry) as after:
         assert await after.kernel.start_room.driver.get([Key("tasks", "task-001")]) == [None]
 
