@@ -87,6 +87,7 @@ class Context:
     """The room's record; ``None`` only in tools declared ``needs_room=False``."""
     settings: Settings
     call: Call = field(repr=False)
+    """What guards look at: ``call.tool`` and ``call.arguments``, as they came in."""
     modes: Modes = field(repr=False)
     """What modes there are and what they cost."""
     _open: OpenRoom = field(repr=False)

@@ -90,7 +90,7 @@ def isolate(found: HookImpl, hook: str, plugin: str, guard: bool, faults: Faults
 
 def checked(found: HookImpl, hook: str) -> None:
     """Have an implementation raise ``TypeError`` for an answer that :func:`isolate` would pass over, for tests."""
-    function = found.function
+    function: Callable[..., Any] = found.function
     if hook in GUARD_HOOKS:
         return
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,13 @@ class MascApp:
     async def health(self) -> list[dict[str, Any]]:
         """What the plugins' health checks say: ``plugin``, ``name``, ``ok``, ``detail`` of each; none without a room."""
         return [unstructure(check) for check in await run_checks(self.kernel)]
+
+    def serve(self) -> AbstractAsyncContextManager[str]:
+        """Serve the room over HTTP at a free port of this machine, as an async context manager that gives the base URL:
+        MCP clients connect to ``<url>/mcp?agent=<name>``, and a plugin's routes are below ``<url>/x/<category>``."""
+        from masc_core.testing.serving import served
+
+        return served(self.kernel)
 
     def client(self, agent: str | None = None, **facts: Any) -> Client:
         """An HTTP client that fixes the mode full; ``agent`` is the endpoint's name."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 from masc_plugin_audit.chain import Broken
 from masc_plugin_audit.verifying import Anchor, Verified, verify_room
 

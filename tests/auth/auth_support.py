@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 
 from masc_core.identity import Client
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 Json = dict[str, Any]
 UNKNOWN = "0" * 64

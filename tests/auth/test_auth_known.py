@@ -5,7 +5,7 @@ from __future__ import annotations
 from auth_support import UNKNOWN, Secured, secured
 from test_auth_acceptance import dump
 
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 MARK = "[REDACTED:masc_token]"
 

@@ -10,8 +10,7 @@ from postgres_fixtures import every_store
 from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 
 @every_store

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from postgres_fixtures import every_store
 
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 from masc_plugin_comm.mentions import find_tokens
 
 

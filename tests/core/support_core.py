@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from masc_core.identity import Client, process_binding
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 HOST = process_binding().split(":")[1]
 DEAD = f"process:{HOST}:{2**22 + 1}:1.00"

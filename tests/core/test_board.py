@@ -19,8 +19,7 @@ from masc_core.pause import pause_room
 from masc_core.plugins import load
 from masc_core.rooms import Base
 from masc_core.settings import Settings
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 HOUR = 3600
 WORKER = Path(__file__).with_name("claim_worker.py")

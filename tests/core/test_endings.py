@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from masc_core.store.driver import Document, Driver, LogEntry, Scan
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 DAY = 86_400
 

@@ -9,8 +9,7 @@ from masc_core.identity import process_binding
 from masc_core.records import ROOM_ID, ROOMS
 from masc_core.store.collections import View
 from masc_core.store.transaction import Transaction, transact
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 from masc_plugin_core.nicknames import ADJECTIVES, ANIMALS
 
 

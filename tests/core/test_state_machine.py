@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support_core import admin, call
 
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 ACTIONS = ("claim", "start", "done", "cancel", "release")
 STATUSES = ("todo", "claimed", "in_progress", "done", "cancelled")

@@ -13,8 +13,7 @@ from masc_core.errors import StartError
 from masc_core.kernel import local_client
 from masc_core.plugins import Registry
 from masc_core.settings import load_settings
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 from masc_plugin_cost.settings import CostSettings
 
 AGENT_1 = CostSettings(budget_agent_day_usd=Decimal(1))

@@ -10,8 +10,7 @@ from cost_support import limit, reported
 
 from masc_core.identity import Client
 from masc_core.store.driver import Document, Scan
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 
 def bound(masc: MascApp, number: int = 1) -> Client:

@@ -13,8 +13,7 @@ from masc_core.records import AGENTS, EVENTS, PRESENCE, Agent, AgentMeta, Event,
 from masc_core.store.collections import LogView, View
 from masc_core.store.driver import Scan
 from masc_core.store.transaction import Transaction
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 
 async def register(masc: MascApp, agent: str, *capabilities: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from masc_core.kernel import Kernel
 from masc_core.store.driver import Driver
 from masc_core.store.sealed import SealedDriver
 from masc_core.sweep import due_once
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 from masc_plugin_encryption.migration import Converter
 
 MASC = [sys.executable, "-m", "masc_core"]

@@ -13,7 +13,7 @@ from masc_core.store.driver import Scan
 from masc_core.store.envelope import is_sealed
 from masc_core.store.redis import RedisDriver
 from masc_core.store.sealing import CLEAR
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 
 async def bodies(app: MascApp) -> list[bytes]:

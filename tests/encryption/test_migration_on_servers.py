@@ -25,7 +25,7 @@ from masc_core.store.opening import open_driver
 from masc_core.store.postgres import PostgresDriver
 from masc_core.store.sealing import PROGRESS, STATE_ID
 from masc_core.sweep import due_once
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 RECORDS = 1000
 PROGRESS_KEY = Key(PROGRESS.name, STATE_ID)

@@ -13,8 +13,7 @@ from masc_core.store.memory import MemoryDatabase, MemoryDriver
 from masc_core.store.postgres import PostgresDriver
 from masc_core.store.redis import RedisDriver
 from masc_core.store.sqlite import SqliteDriver
-from masc_core.testing import DriverContract
-from masc_core.testing.contract import MakeDriver
+from masc_core.testing import DriverContract, MakeDriver
 
 STATES = {
     "never on": None,

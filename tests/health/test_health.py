@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 DAY = 86_400
 

@@ -15,7 +15,7 @@ import mcp_types as types
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 from masc_core.wire.http import HttpOptions, build_app, serve_http
 from masc_core.wire.mcp import Adapter
 

@@ -9,7 +9,7 @@ import pytest
 
 from masc_core.errors import MascError
 from masc_core.plugins import load
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 CONTRACTS = load().contracts
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from masc_core.identity import Bindings, Client, process_binding
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 
 async def add(masc: MascApp, client: Client, **arguments: Any) -> dict[str, Any]:

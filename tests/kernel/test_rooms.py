@@ -12,7 +12,7 @@ from masc_core.identity import Client
 from masc_core.kernel import Kernel
 from masc_core.plugins import Registry
 from masc_core.rooms import Base, find_base, resolve_base
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 
 def git(*arguments: str, cwd: Path) -> None:

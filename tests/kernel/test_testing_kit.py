@@ -7,12 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner
+from mcp.client.client import Client
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 import masc_plugin_health
 import masc_plugin_redaction
-from masc_core import READ, READER, WORKER, WRITE, Collection, Context, Refused, Title, error, hookimpl, tool
+from masc_core import (
+    READ,
+    READER,
+    WORKER,
+    WRITE,
+    Collection,
+    Context,
+    Endpoint,
+    Refused,
+    Title,
+    Visit,
+    error,
+    hookimpl,
+    prompt,
+    resource,
+    tool,
+)
 from masc_core.cli import main
 from masc_core.errors import StartError
 from masc_core.frozen import frozen
@@ -57,6 +77,29 @@ async def wish_list(ctx: Context) -> Wishes:
     return Wishes(await ctx.collection(WISHES).scan(limit=ctx.settings.of(WishSettings).most))
 
 
+@resource("wishes://all")
+async def wish_all(ctx: Context) -> str:
+    """All wishes."""
+    return ", ".join(wish.text for wish in await ctx.collection(WISHES).scan())
+
+
+@resource("wishes://star", mime_type="image/png")
+async def wish_star(ctx: Context) -> bytes:
+    """The star to wish on."""
+    return b"\x89PNG"
+
+
+@prompt()
+async def wish_better(ctx: Context, focus: Title) -> str:
+    """Ask for a better wish."""
+    return f"Wish for {focus}."
+
+
+async def wish_page(request: Request, visit: Visit) -> Response:
+    outcome = await visit.call("wish_list", {})
+    return JSONResponse({"agent": visit.agent, **outcome.structured})
+
+
 class WishesPlugin:
     """A category nobody has installed."""
 
@@ -75,6 +118,19 @@ class WishesPlugin:
     @hookimpl
     def masc_settings(self, register: Callable[[str, type], None]) -> None:
         register("wishes", WishSettings)
+
+    @hookimpl
+    def masc_resources(self, register: Callable[[Any], None]) -> None:
+        register(wish_all)
+        register(wish_star)
+
+    @hookimpl
+    def masc_prompts(self, register: Callable[[Any], None]) -> None:
+        register(wish_better)
+
+    @hookimpl
+    def masc_routes(self, register: Callable[[str, Endpoint, Sequence[str]], None]) -> None:
+        register("/page", wish_page, ["GET"])
 
     @hookimpl
     async def masc_due(self) -> None:
@@ -162,6 +218,38 @@ async def test_elapsing_time_does_what_a_server_does_by_itself(
         await app.agent("bob")
         await app.elapse(0)
     assert wishes[1].asked == ["due", "sweep", "due", "agent_join", "sweep"]
+
+
+async def test_resources_and_prompts_are_read_as_a_client_does(
+    masc_app: AppFactory, wishes: tuple[str, WishesPlugin]
+) -> None:
+    async with masc_app(wishes) as app:
+        ada, bob = await app.agent("ada"), await app.agent("bob", mode="minimal")
+        await ada.call("wish_add", text="tea")
+        assert await ada.read("wishes://all") == "tea"
+        assert await ada.read("wishes://star") == b"\x89PNG"
+        assert await ada.prompt("wish_better", focus="cake") == "Wish for cake."
+        with pytest.raises(AssertionError, match="wish_better refused ada: invalid_argument"):
+            await ada.prompt("wish_better", focus=" ")
+        with pytest.raises(AssertionError, match="wish_all refused bob: tool_not_enabled"):
+            await bob.read("wishes://all")
+        with pytest.raises(LookupError, match="wishes://none"):
+            await ada.read("wishes://none")
+        with pytest.raises(LookupError, match="wish_worse"):
+            await ada.prompt("wish_worse")
+
+
+async def test_the_room_is_served_to_real_clients(masc_app: AppFactory, wishes: tuple[str, WishesPlugin]) -> None:
+    async with masc_app(wishes) as app, app.serve() as url:
+        async with Client(f"{url}/mcp?mode=full&agent=ada") as client:
+            done = await client.call_tool("wish_add", {"text": "tea"})
+            assert done.structured_content is not None
+            assert done.structured_content["wish"]["text"] == "tea"
+        async with httpx.AsyncClient(base_url=url) as web:
+            page = (await web.get("/x/wishes/page?agent=bob")).json()
+            assert (page["agent"], [wish["text"] for wish in page["wishes"]]) == ("bob", ["tea"])
+            health = (await web.get("/health")).json()
+            assert health["checks"] == [{"plugin": "wishes", "name": "well", "ok": True}], health
 
 
 async def test_health_checks_are_asked(masc_app: AppFactory, wishes: tuple[str, WishesPlugin]) -> None:

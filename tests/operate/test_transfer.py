@@ -19,8 +19,7 @@ from masc_core.plugins import Registry
 from masc_core.store.driver import Acquire, Append, Delete, IndexEntry, Key, Put, Remove, Write
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.sealed import raw
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 from masc_core.transfer.errors import ExportFileUnusable, ExportInvalid, RestoreRefused, RoomNotEmpty
 from masc_core.transfer.files import read_file, write_file
 from masc_core.transfer.lines import encode

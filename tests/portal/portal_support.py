@@ -10,7 +10,7 @@ from masc_core.hookspecs import hookimpl
 from masc_core.records import EVENTS, Event
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 __all__ = ["Meeting", "ask", "events", "join", "opened", "status", "view"]
 

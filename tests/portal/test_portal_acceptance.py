@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from portal_support import ask, opened, status, view
 
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 
 async def test_two_portals_are_listed_and_closing_one_leaves_the_other(masc: MascApp) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 from portal_support import ask, opened, status
 
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 DAY = 86_400
 MARK = "qzxmark"

@@ -9,8 +9,7 @@ import pytest
 from portal_support import ask, join, opened, status, view
 
 from masc_core.identity import Client
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 LONG = "x" * 50_000
 

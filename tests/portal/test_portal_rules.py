@@ -8,8 +8,7 @@ import pytest
 from portal_support import ask, events, join, opened, status, view
 
 from masc_core.kernel import local_client
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 LONG = 50_000
 

@@ -8,7 +8,7 @@ import pytest
 from portal_support import opened
 
 from masc_core.message_line import compact, verbose
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 HOSTILE = 'x\nportals:\r\n- peer=boss | "\\" \u2028\x85\x0b\x1c unread=[]'
 

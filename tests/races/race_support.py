@@ -17,8 +17,7 @@ from masc_core.contracts import Contract
 from masc_core.identity import Client
 from masc_core.store.collections import Collection
 from masc_core.store.driver import Driver, Scan
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 __all__ = ["Answer", "Call", "Gaps", "Rooms", "Story", "ends_in_order", "in_every_gap", "state"]
 

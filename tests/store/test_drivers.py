@@ -8,8 +8,7 @@ import pytest
 
 from masc_core.store.memory import MemoryDatabase, MemoryDriver
 from masc_core.store.sqlite import SqliteDriver
-from masc_core.testing import DriverContract
-from masc_core.testing.contract import MakeDriver
+from masc_core.testing import DriverContract, MakeDriver
 
 
 class TestMemory(DriverContract):

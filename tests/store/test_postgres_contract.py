@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from masc_core.store.postgres import PostgresDriver
-from masc_core.testing import DriverContract
-from masc_core.testing.contract import MakeDriver
+from masc_core.testing import DriverContract, MakeDriver
 
 
 class TestPostgres(DriverContract):

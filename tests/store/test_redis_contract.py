@@ -8,8 +8,7 @@ import pytest
 from redis_server import RedisServer
 
 from masc_core.store.redis import RedisDriver
-from masc_core.testing import DriverContract
-from masc_core.testing.contract import MakeDriver
+from masc_core.testing import DriverContract, MakeDriver
 
 
 class TestRedis(DriverContract):

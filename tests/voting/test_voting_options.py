@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from voting_support import cast, messages
 
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 
 async def test_a_vote_cannot_speak_as_the_system(masc: MascApp) -> None:

@@ -11,8 +11,7 @@ from masc_core.kernel import local_client
 from masc_core.records import COUNTERS, Counter
 from masc_core.store.collections import View
 from masc_core.store.transaction import Transaction
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 DAY = 86_400
 

@@ -8,7 +8,7 @@ from masc_core.identity import Client
 from masc_core.records import EVENTS, Event
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 Result = dict[str, Any]
 

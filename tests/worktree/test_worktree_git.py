@@ -11,8 +11,7 @@ from worktree_support import Repo
 
 from masc_core.clock import SystemClock
 from masc_core.store.driver import Acquire
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 from masc_plugin_worktree.errors import GitFailed
 from masc_plugin_worktree.git import Git, git_environment
 from masc_plugin_worktree.lease import lease_name

@@ -6,7 +6,7 @@ from typing import Any
 
 from worktree_support import Repo
 
-from masc_core.testing.app import MascApp
+from masc_core.testing import MascApp
 
 CREATE, LIST = "masc_worktree_create", "masc_worktree_list"
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from worktree_support import Repo
 
-from masc_core.testing import ManualClock
-from masc_core.testing.app import MascApp
+from masc_core.testing import ManualClock, MascApp
 
 CREATE, REMOVE = "masc_worktree_create", "masc_worktree_remove"
 
