@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from masc_core.authoring import rules
+from masc_core.authoring.added_commands import of_commands
 from masc_core.authoring.findings import Finding
 from masc_core.authoring.package import Package, normal
 from masc_core.authoring.rehearsal import rehearse
@@ -61,6 +62,7 @@ class _Subject:
             if write and self._package.root is not None and contracts:
                 written = [d.path for d in write_contracts(contracts, self._package.root / "schemas")]
             self._findings += rules.contract_files(contracts, self._package)
+        self._findings += of_commands(self._package)
         self._findings += self._examined(contracts, plugins)
         return {
             "plugins": [{"name": p.name, "kind": "guard" if p.guard else "category"} for p in plugins],

@@ -24,6 +24,11 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self._at = commands_at
 
+    @property
+    def own(self) -> frozenset[str]:
+        """The commands that no plugin added."""
+        return frozenset(self._at)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of the help page."""
         return [*self._at, *sorted({p.name for p in entry_points(group=_GROUP) if p.name not in self._at})]

@@ -65,11 +65,15 @@ def _show(report: Report) -> None:
         out.print(f"  to mend it: {finding.mend}", markup=False, soft_wrap=True)
     added = [f"{plugin['kind']} {plugin['name']}" for plugin in report.plugins]
     tokens = sum(tool["tokens"] for tool in report.tools)
-    sums = f"{len(report.tools)} tools, about {tokens} tokens" if report.tools else "no tools"
-    verdict = f"{len(report.findings)} findings" if report.findings else "no findings"
+    sums = f"{_count(len(report.tools), 'tool')}, about {tokens} tokens" if report.tools else "no tools"
+    verdict = _count(len(report.findings), "finding") if report.findings else "no findings"
     style = "red" if report.findings else "green"
     out.print(
         f"{report.name} {report.version}: {', '.join(added) or 'nothing loaded'}, {sums}, {verdict}",
         style=style,
         markup=False,
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import venv
+import zipfile
 from pathlib import Path
 
 from cli_support import ENVIRONMENT, Ran
 
 from masc_core.frozen import frozen
 
-__all__ = ["HEAD", "Environment", "make_environment", "place", "write_package"]
+__all__ = ["HEAD", "Environment", "make_environment", "place", "write_package", "write_wheel"]
 
 HEAD = """\
 '''A category for tests.'''
@@ -62,6 +63,19 @@ def place(directory: Path, code: str, *, category: str, group: str = "masc.plugi
     (directory / f"{category}_plugin.py").write_text(code)
 
 
+def write_wheel(directory: Path, name: str, version: str) -> None:
+    """Write a wheel with nothing in it."""
+    described = f"{name}-{version}.dist-info"
+    files = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "".join(f"{described}/{file},,\n" for file in ("METADATA", "WHEEL", "RECORD")),
+    }
+    with zipfile.ZipFile(directory / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        for file, text in files.items():
+            wheel.writestr(f"{described}/{file}", text)
+
+
 @frozen
 class Environment:
     """A Python environment that sees what this one has, and in which nothing of ours is at stake."""
@@ -74,9 +88,14 @@ class Environment:
         return self.path / "bin" / "python"
 
     @property
+    def wheels(self) -> Path:
+        """Where pip looks for wheels."""
+        return self.path / "wheels"
+
+    @property
     def variables(self) -> dict[str, str]:
         """The environment of a process in it. pip neither asks the network nor builds in isolation."""
-        offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_FIND_LINKS": str(self.wheels)}
         path = f"{self.path / 'bin'}{os.pathsep}{ENVIRONMENT['PATH']}"
         return {**ENVIRONMENT, **offline, "PATH": path, "VIRTUAL_ENV": str(self.path)}
 
@@ -99,6 +118,7 @@ def make_environment(path: Path) -> Environment:
 
     venv.create(path, with_pip=False, symlinks=True)
     made = Environment(path)
+    made.wheels.mkdir()
     (library,) = (path / "lib").glob("python*")
     lines = [f"import site; site.addsitedir({place!r})" for place in site.getsitepackages()]
     (library / "site-packages" / "parent.pth").write_text("\n".join(lines) + "\n")

@@ -244,13 +244,6 @@ def test_pause_stops_claims_until_resume(project: Path) -> None:
     assert long.err.startswith("invalid_argument:")
 
 
-def test_plugins_list(project: Path) -> None:
-    rows = {row["name"]: row for row in masc(project, "plugins", "list", "--json").json}
-    assert (rows["core"]["kind"], rows["core"]["distribution"], rows["core"]["tools"]) == ("category", "masc", 16)
-    assert rows["core"]["tokens"] > 0
-    assert "core" in masc(project, "plugins", "list").out
-
-
 def test_schemas_check_and_write(project: Path) -> None:
     missing = masc(project, "schemas", "--check", "contracts")
     assert missing.status == 1

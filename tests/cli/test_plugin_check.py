@@ -180,6 +180,18 @@ def test_our_own_plugins_keep_to_the_rules() -> None:
     assert len(report.plugins) >= 17
 
 
+def test_commands_are_examined_too(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package", QUIET + "\n\nnothing = 1\n")
+    file = package / "pyproject.toml"
+    points = 'serve = "acme_plugin:nothing"\naudit = "acme_plugin:nowhere"\n\n[tool.hatch'
+    file.write_text(file.read_text().replace("[tool.hatch", f'[project.entry-points."masc.commands"]\n{points}'))
+    told = {(finding.rule, finding.where): finding.what for finding in found(package)}
+    assert told["names", "masc serve"] == "the command is taken by MASC itself"
+    assert told["load", "masc serve"] == "acme_plugin:nothing is no click command"
+    assert told["names", "masc audit"] == "the command is taken by masc"
+    assert "nowhere" in told["load", "masc audit"]
+
+
 @pytest.mark.parametrize("content", [None, "[project", "[tool.x]\n", '[project]\nversion = "1"\n'])
 def test_what_is_no_package_is_wrong_usage(content: str | None, tmp_path: Path) -> None:
     if content is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from plugin_packages import HEAD, Environment, write_package
+from plugin_packages import HEAD, Environment, write_package, write_wheel
 
 from masc_core.cli import main
 
@@ -52,8 +52,9 @@ def test_a_plugin_that_does_not_load_is_installed_and_said_to_be_broken(
     assert "broken: category acme of masc-acme 1.2: " in environment.masc(tmp_path, "plugins", "list").out
 
 
-def test_what_pip_refuses_is_said_and_changes_nothing(environment: Environment, tmp_path: Path) -> None:
+def test_a_plugin_that_wants_another_masc_does_not_get_it(environment: Environment, tmp_path: Path) -> None:
     package = write_package(tmp_path / "package", GOOD)
+    write_wheel(environment.wheels, "masc", "1000")
     file = package / "pyproject.toml"
     file.write_text(file.read_text().replace('"masc"]', '"masc>999"]'))
     ran = environment.masc(tmp_path, "plugins", "install", str(package), "--yes")

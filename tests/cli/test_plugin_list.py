@@ -36,6 +36,7 @@ def test_broken_plugins_are_listed_by_name_and_hide_no_other(project: Path, tmp_
 
 def test_modes_tokens_and_guards_are_told(project: Path) -> None:
     rows = {(row["kind"], row["name"]): row for row in masc(project, "plugins", "list", "--json").json}
+    assert len(rows["category", "core"]["tools"]) == 16
     assert rows["category", "voting"]["modes"] == ["parallel", "full"]
     assert rows["category", "core"]["tokens"] > 0 and not rows["category", "core"]["estimated"]
     guard = rows["guard", "audit"]

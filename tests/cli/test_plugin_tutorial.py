@@ -77,7 +77,7 @@ class _Reader:
         """Write a file, add to one, or find it written already as it is shown."""
         path = self._place / file
         if at_the_end:
-            path.write_text(path.read_text() + text)
+            path.write_text(f"{path.read_text()}\n\n{text}")
         elif path.exists():
             assert path.read_text() == text, self.step
         else:
