@@ -309,14 +309,14 @@ class MascHooks:
     def masc_sweep(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
         """Tidy up what time has made stale: expired locks, zombies.
 
-        Awaited every 60 s in one of the serving processes, with a context that opens its own units of work. New in 0.1.
+        Awaited every 60 s by one of the serving processes, with a context that opens its own units of work. New in 0.1.
         """
 
     @hookspec
     def masc_due(self, ctx: Context) -> Answer:  # type: ignore[empty-body]
         """Do what a deadline asks for: end a vote, time out an approval. Look for it by a bounded index scan.
 
-        Awaited every 2 s in **every** serving process, with a context that opens its own units of work; whoever commits
+        Awaited every 2 s by **every** serving process, with a context that opens its own units of work; whoever commits
         first has done it. New in 0.1.
         """
 

@@ -21,7 +21,7 @@ from attrs import Attribute, field, frozen
 
 from masc_core.errors import StartError
 
-__all__ = ["PluginSettings", "Settings", "between", "load_settings", "one_of"]
+__all__ = ["ENVIRONMENT", "PluginSettings", "Settings", "between", "load_settings", "one_of"]
 
 S = TypeVar("S")
 
@@ -51,8 +51,11 @@ class StorageSettings:
     """``[storage]``"""
 
     type: str = field(default="sqlite", validator=one_of("sqlite", "postgres", "redis", "memory"))
+    """Where the room is kept. ``memory`` ends with the process and is for trying out."""
     durability: str = field(default="full", validator=one_of("full", "process"))
+    """``full``: what was answered survives a power failure. ``process``: it survives the end of the process."""
     allow_network_fs: bool = False
+    """Keep SQLite's file on a network file system, where locks may not hold."""
 
 
 @frozen
@@ -60,7 +63,9 @@ class LockSettings:
     """``[locks]``"""
 
     ttl_seconds: int = field(default=1800, validator=between(60, 86_400))
+    """How long a file lock holds when its holder does not say."""
     case_insensitive: bool = sys.platform in {"darwin", "win32"}
+    """``A.py`` and ``a.py`` are one file. On macOS and Windows the default is true."""
 
 
 @frozen
@@ -68,6 +73,7 @@ class HealthSettings:
     """``[health]``"""
 
     zombie_seconds: int = field(default=300, validator=between(60, 86_400))
+    """An agent that has been silent for longer is taken for gone."""
 
 
 @frozen
@@ -75,9 +81,11 @@ class ServerSettings:
     """``[server]``"""
 
     max_body_bytes: int = field(default=2_097_152, validator=between(65_536, 20_971_520))
+    """A longer request over HTTP, or line on stdio, is refused."""
     log_level: str = field(default="info", validator=one_of("debug", "info", "warning", "error"))
+    """What is written to standard error, and what is not."""
     check_results: bool = False
-    """Validate every result against its contract; always on in tests."""
+    """Validate every result against its contract, and refuse one that breaks it; on in tests."""
 
 
 @frozen
@@ -124,13 +132,14 @@ KERNEL_SECTIONS: Mapping[str, type] = {
 }
 _ACCEPTED: Mapping[type, tuple[type, ...]] = {float: (int, float), Decimal: (int, float)}
 
-_ENVIRONMENT: dict[str, tuple[str, str]] = {
+ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "MASC_STORAGE_TYPE": ("storage", "type"),
     "MASC_LOCK_TIMEOUT_SEC": ("locks", "ttl_seconds"),
     "MASC_ZOMBIE_THRESHOLD_SEC": ("health", "zombie_seconds"),
     "MASC_MCP_MAX_BODY_BYTES": ("server", "max_body_bytes"),
     "MASC_LOG_LEVEL": ("server", "log_level"),
 }
+"""Variables of the environment that go before ``config.toml``, and the section and key of each."""
 
 
 def load_settings(
@@ -151,7 +160,7 @@ def load_settings(
     config = base / ".masc" / "config.toml"
     given = _read(config)
     origins: dict[tuple[str, str], str] = {}
-    for variable, (section, key) in _ENVIRONMENT.items():
+    for variable, (section, key) in ENVIRONMENT.items():
         if (text := environ.get(variable)) is not None:
             _section(given, section)[key] = _from_text(variable, text, section, key)
             origins[section, key] = variable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 import types
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from docs_support import DOCUMENTS, Block, Reader, accept, blocks, commands_in, 
 
 from masc_core.errors import MascError
 from masc_core.plugins import load
+from masc_core.settings import Settings, load_settings
 from masc_core.testing.app import masc_app
 
-LANGUAGES = {"sh", "toml", "json", "python", "{toctree}"}
-"""Each has a test below, but the table of contents, which the documentation's build checks."""
+LANGUAGES = {"sh", "toml", "json", "python", "{toctree}", "{eval-rst}"}
+"""Each has a test below, but the tables of contents and what Sphinx generates: the documentation's build checks these."""
 
 NOT_RUN = {
     ("README.md", "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/masc demo"),
@@ -42,12 +44,20 @@ NOT_RUN = {
 }
 """All that is exempt, by document and first line; each block says why."""
 
+OTHERS = {"mcp_servers", "project", "build-system", "tool"}
+"""What TOML that is not a room's settings begins with: that of a client, and of a plugin's package."""
+
 every_document = pytest.mark.parametrize("document", DOCUMENTS)
 
 
 def of(*languages: str) -> list[Block]:
     """The blocks of these languages in all documents."""
     return [block for document in DOCUMENTS for language in languages for block in blocks(document, language)]
+
+
+def settings_blocks() -> list[Block]:
+    """The blocks of ``.masc/config.toml``."""
+    return [block for block in of("toml") if tomllib.loads(block.text).keys().isdisjoint(OTHERS)]
 
 
 @every_document
@@ -84,6 +94,13 @@ def test_configuration_parses_and_its_command_is_one_we_take(block: Block) -> No
         accept(words)
 
 
+@pytest.mark.parametrize("block", settings_blocks(), ids=lambda block: f"{block.document}:{block.first_line}")
+def test_settings_that_are_shown_are_taken(block: Block, tmp_path: Path) -> None:
+    (tmp_path / ".masc").mkdir()
+    (tmp_path / ".masc" / "config.toml").write_text(block.text, encoding="utf-8")
+    assert load_settings(tmp_path, {}, load(enabled=()).sections) != Settings(cluster=tmp_path.name)
+
+
 def test_the_clients_of_the_readme_are_told_what_to_start() -> None:
     found = [words for block in of("toml", "json") if block.document == "README.md" for words in commands_in(block)]
     assert [words[-1] for words in found] == ["codex", "gemini"]
@@ -104,8 +121,9 @@ def test_a_command_we_do_not_take_is_found_out(words: list[str]) -> None:
 @pytest.mark.parametrize("block", of("python"), ids=lambda block: f"{block.document}:{block.first_line}")
 def test_python_runs_and_a_plugin_loads(block: Block) -> None:
     module = run_python(block)
-    if hasattr(module, "masc_tools"):
-        assert "acme" in load(extra=[("acme", module)]).categories
+    if any(name.startswith("masc_") for name in vars(module)):
+        registry = load(extra=[("acme", module)])
+        assert ("acme" in registry.categories) is hasattr(module, "masc_tools")
 
 
 async def test_the_plugin_of_the_readme_works(tmp_path: Path) -> None:

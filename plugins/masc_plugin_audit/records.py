@@ -19,7 +19,7 @@ class AuditSettings:
     """``[audit]``"""
 
     reads: bool = False
-    """Record reading calls too."""
+    """Record calls that only read, too."""
 
 
 @frozen

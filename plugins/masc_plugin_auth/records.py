@@ -36,8 +36,9 @@ class AuthSettings:
     """``[auth]``"""
 
     default_role: str = field(default="worker", validator=one_of("worker", "reader"))
-    """Of callers without a token, where none is required."""
+    """The role of callers without a token, where none is required."""
     token_expiry_hours: int = field(default=24, validator=between(1, 8760))
+    """How long a new token works."""
 
 
 @frozen

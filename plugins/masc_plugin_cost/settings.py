@@ -73,8 +73,10 @@ class CostSettings:
     """``[costs]``: budgets of the last 86,400 s in US dollars, and ``[costs.prices."<model>"]``."""
 
     budget_agent_day_usd: Decimal | None = field(default=None, validator=_check_limit)
+    """What one agent may spend."""
     budget_room_day_usd: Decimal | None = field(default=None, validator=_check_limit)
+    """What all agents together may spend."""
     hard: bool = False
     """An agent over budget may not begin new work."""
     prices: Mapping[str, Any] = field(factory=dict, converter=_prices)
-    """:class:`Price` by model."""
+    """What models cost: tables with ``input_per_million`` and ``output_per_million`` by the model's name."""

@@ -52,12 +52,19 @@ class RateLimitSettings:
     """``[ratelimit]``: calls per minute, and the agents that get half as many again."""
 
     per_minute: int = field(default=10, validator=between(1, _MOST))
+    """Calls of every other kind."""
     burst_allowed: int = field(default=5, validator=between(0, 1000))
+    """Further calls, shared by all kinds."""
     broadcast_per_minute: int = field(default=15, validator=between(1, _MOST))
+    """Messages to all."""
     task_ops_per_minute: int = field(default=30, validator=between(1, _MOST))
+    """Calls of the task board."""
     file_lock_per_minute: int = field(default=20, validator=between(1, _MOST))
+    """Locking and unlocking."""
     reads_per_minute: int = field(default=120, validator=between(1, _MOST))
+    """Calls that only look, heartbeats, listening."""
     priority_agents: list[str] = []
+    """Agents that may make half as many calls again."""
 
     def favours(self, agent: str) -> bool:
         """The agent is one of the preferred ones."""

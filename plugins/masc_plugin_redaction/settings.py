@@ -54,6 +54,7 @@ class RedactionSettings:
     """``[redaction]``: on or off, patterns of your own, and matches that are none."""
 
     enabled: bool = True
+    """Replace what looks like a secret before it is stored."""
     patterns: list[Any] = field(factory=list, validator=_check_patterns)
     """Tables with ``name`` and ``regex``; what matches is replaced by ``[REDACTED:name]``."""
     allow: list[Any] = field(factory=list, validator=_check_allow)
