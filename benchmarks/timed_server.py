@@ -15,8 +15,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import masc_core._registering
 import masc_core.call
-import masc_core.plugins
 import masc_core.wire._app
 import masc_core.wire.mcp
 import masc_core.wire.stdio
@@ -122,12 +122,12 @@ def watch_kernel() -> None:
     replace(Context, "ask", "guards")
     replace(masc_core.call, "_render", "rendering", timed_plain)
     replace(Kernel, "call", "kernel")
-    made = masc_core.plugins.contract_of
+    made = masc_core._registering.contract_of
 
     def contract_of(tool: Any) -> Any:
         return made(evolve(tool, handler=timed("handler", tool.handler)))
 
-    masc_core.plugins.contract_of = contract_of
+    masc_core._registering.contract_of = contract_of
 
 
 def watch_wire() -> None:

@@ -20,7 +20,17 @@ def run(script: str, *options: str) -> str:
 
 @pytest.mark.parametrize(
     "script",
-    ["latency.py", "startup.py", "claims.py", "wakeup.py", "scale.py", "guards.py", "faults.py", "token_costs.py"],
+    [
+        "latency.py",
+        "startup.py",
+        "claims.py",
+        "wakeup.py",
+        "scale.py",
+        "guards.py",
+        "faults.py",
+        "token_costs.py",
+        "split.py",
+    ],
 )
 def test_a_benchmark_says_what_it_measures(script: str) -> None:
     assert "--json" in run(script, "--help")
@@ -55,6 +65,19 @@ def test_calls_are_measured_at_each_size() -> None:
 def test_what_guards_cost_is_measured_beside_none() -> None:
     rows = json.loads(run("guards.py", "--calls", "1", "--json"))
     assert all(row["guards_on_us"] > 0 and row["off_us"] > 0 for row in rows)
+
+
+def test_the_time_of_a_call_is_split(tmp_path: Path) -> None:
+    rows = json.loads(run("split.py", "--calls", "3", "--json", "--plot", str(tmp_path / "split.png")))
+    assert [(row["over"], row["call"]) for row in rows][::2] == [
+        ("stdio 2026-07-28", "read"), ("stdio 2025-11-25", "read"), ("http 2026-07-28", "read"), ("http 2025-11-25", "read")
+    ]  # fmt: skip
+    for row in rows:
+        parts = {part: row[part] for part in row if part not in {"over", "call", "total"}}
+        assert abs(sum(parts.values()) - row["total"]) <= len(parts)  # each is rounded
+        assert all(parts[part] > 0 for part in ("store: read", "guards", "handler", "kernel", "SDK", "client"))
+        assert (parts["store: write"] > 0) is (row["call"] == "write")
+    assert (tmp_path / "split.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_killed_servers_lose_nothing_that_clients_were_told() -> None:
