@@ -195,6 +195,7 @@ def test_a_lock_may_end_early_when_the_clock_is_set() -> None:
     history = [lock("ann", 1, 0, 1), lock("bob", 2, 3, 4)]
     assert broken(history) == {HOLDER}
     assert broken(history, clock_set=(2,)) == set()
+    assert broken(history, clock_set=(0.5,)) == set()
 
 
 def test_the_search_gives_up_rather_than_guess() -> None:
