@@ -26,6 +26,9 @@ pytest_plugins = (
 )
 
 
+STORES = ("memory", "sqlite", "postgres", "redis")
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     """A clock the test moves."""
@@ -38,7 +41,7 @@ def registry() -> Registry:
     return load()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 async def masc(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -46,7 +49,7 @@ async def masc(
     registry: Registry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[MascApp]:
-    """A room with every plugin, on each store; on PostgreSQL and Redis where a test says ``every_store``."""
+    """A room with every plugin, on each store."""
     settings = Settings(cluster=secrets.token_hex(8))
     if request.param == "redis":
         monkeypatch.setenv("MASC_REDIS_URL", request.getfixturevalue("redis_server").url)

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from postgres_fixtures import every_store
 
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp
@@ -27,7 +26,6 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-@every_store
 async def test_paging_with_since_seq_skips_and_repeats_nothing(masc: MascApp) -> None:
     await send(masc, 25)
     seen: list[int] = []
@@ -45,7 +43,6 @@ async def test_without_since_seq_the_newest_come_first(masc: MascApp) -> None:
     assert (numbers(page), page["first_seq"], page["last_seq"], page["more"]) == ([6, 5], 1, 6, True)
 
 
-@every_store
 async def test_messages_are_filtered_by_sender_mention_and_type(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await masc.call("masc_broadcast", "claude", message="for @gemini")
@@ -57,7 +54,6 @@ async def test_messages_are_filtered_by_sender_mention_and_type(masc: MascApp) -
     assert (await masc.error("masc_messages", mentions_me=True))["code"] == "agent_name_required"
 
 
-@every_store
 async def test_twenty_five_unread_come_in_two_portions(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await send(masc, 25)
@@ -83,7 +79,6 @@ async def test_an_undelivered_answer_moves_nothing(masc: MascApp) -> None:
     assert numbers(dict(outcome.structured)) == numbers(again)
 
 
-@every_store
 async def test_a_waiting_listener_is_woken_by_a_message(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     waiting = asyncio.create_task(masc.call("masc_listen", "gemini"))
@@ -94,7 +89,6 @@ async def test_a_waiting_listener_is_woken_by_a_message(masc: MascApp) -> None:
     assert heard["timed_out"] is False
 
 
-@every_store
 async def test_a_cancelled_listener_leaves_no_mark(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await masc.call("masc_join", "claude")
@@ -167,7 +161,6 @@ async def test_a_reply_needs_a_message(masc: MascApp) -> None:
     assert "seq" in await masc.call("masc_broadcast", "claude", message="a", reply_to=2)
 
 
-@every_store
 async def test_reset_asks_first_and_keeps_numbering(masc: MascApp) -> None:
     await masc.call("masc_add_task", "claude", title="one")
     assert (await masc.error("masc_reset"))["code"] == "confirm_required"
