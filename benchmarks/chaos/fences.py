@@ -81,7 +81,9 @@ def _shows_gone(o: Operation, holder: str, path: str, fence: int) -> bool:
         return False
     if o.tool == "masc_status":
         locks = o.result["locks"]  # which in a busy room lists only some
-        return locks["active"] == len(locks["files"]) and not any(found["file_path"] == path for found in locks["files"])
+        return locks["active"] == len(locks["files"]) and not any(
+            found["file_path"] == path for found in locks["files"]
+        )
     if o.arguments.get("file_path") != path:
         return False
     if o.tool == "masc_lock":
