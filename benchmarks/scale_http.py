@@ -97,12 +97,12 @@ async def carried(running: Sequence[HttpServer], agents: int, seconds: float) ->
                 await agent.round()
 
         await asyncio.gather(*(work(agent) for agent in team))
-        taken = time.perf_counter() - begun
+        taken, calls = time.perf_counter() - begun, max(1, len(times.reads) + len(times.writes))
         return {
             **times.facts(),
-            "calls_per_s": round((len(times.reads) + len(times.writes)) / taken, 1),
-            "server_cores": round((_cpu(processes) - theirs) / taken, 2),
-            "client_cores": round((time.process_time() - own) / taken, 2),
+            "calls_per_s": round(calls / taken, 1),
+            "server_cpu_ms": round((_cpu(processes) - theirs) / calls * 1000, 3),
+            "client_cpu_ms": round((time.process_time() - own) / calls * 1000, 3),
             "server_mb": round(sum(process.memory_info().rss for process in processes) / 1e6),
         }
 
