@@ -114,9 +114,15 @@ STEPS: dict[str, Step] = {
 
 async def fill(room: Room, busy_day: bool) -> None:
     """Bring the room to its size, some hundred records a unit of work."""
+    now = timestamp(time.time())
+    await fill_board(room, now, busy_day)
+    await fill_categories(room, now)
+
+
+async def fill_board(room: Room, now: str, busy_day: bool = False) -> None:
+    """The tasks, messages and events."""
     for i in range(AGENTS):
         await room.call("masc_join", agent=f"agent-{i + 1}")
-    now = timestamp(time.time())
     then = plus(now, -3_600 if busy_day else -30 * 86_400)
     for start in range(1, room.size + 1, CHUNK):
         numbers = range(start, min(start + CHUNK, room.size + 1))
@@ -142,7 +148,6 @@ async def fill(room: Room, busy_day: bool) -> None:
     await transact(room.kernel.start_room.driver, read_all)
     for i in range(AGENTS):
         await room.call("masc_claim_next", agent=f"agent-{i + 1}")
-    await fill_categories(room, now)
 
 
 def task(n: int, now: str, then: str) -> Task:

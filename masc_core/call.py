@@ -133,7 +133,8 @@ def first_reads(kernel: Kernel, contract: Contract, arguments: Mapping[str, Any]
     name = client.agent or (
         None if contract.tool.caller is CallerUse.NONE else arguments.get(contract.tool.caller_field)
     )
-    if isinstance(name, str) and len(name) <= NAME_LENGTH:
+    # Not checked yet, and not every store could even look for what is none.
+    if isinstance(name, str) and len(name) <= NAME_LENGTH and name.isascii():
         return [Key(AGENTS.name, name.lower()), Key(PRESENCE.name, name.lower())]
     return []
 

@@ -302,7 +302,8 @@ class MascHooks:
         """Archive what ended before the timestamp ``before``, at most 500 records; give counts by kind.
 
         Awaited in a unit of work of its own, repeatedly until nothing is left, by masc_gc. With ``dry_run`` count all of
-        it and change nothing. The key ``tasks`` (a list of ids) and ``locks_removed`` are treated apart. New in 0.1.
+        it and change nothing. The keys ``tasks`` (a list of ids), ``locks_removed`` and ``unread`` (messages to agents who had
+        not read them, counted by agent) are treated apart. New in 0.1.
         """
 
     @hookspec

@@ -52,6 +52,7 @@ __all__ = [
     "Use",
     "ended_at",
     "held_by",
+    "named_in",
 ]
 
 ROOM_ID = "default"
@@ -258,6 +259,12 @@ def ended_at(task: Task) -> str:
     return task.completed_at or task.cancelled_at or ""
 
 
+def named_in(message: Message) -> set[str]:
+    """Whom a message is for, in lower case: those it mentions, and the one it is to."""
+    named = {name.lower() for mention in message.mentions for name in mention.agents}
+    return named | {message.to.lower()} if message.to else named
+
+
 def held_by(agent: str, status: TaskStatus | Literal["held"] = "held") -> str:
     """The part of index ``assignee`` under which an agent's tasks are: ``held`` (claimed or in progress), done, cancelled."""
     return f"{agent.lower()} {status if status in FINISHED else 'held'}"
@@ -310,10 +317,7 @@ def _message_indexes(message: Message) -> Iterator[IndexEntry]:
     yield index("from", message.from_.lower(), counted=True)
     if message.type != "system":  # those are found by their sender
         yield index("type", message.type)
-    named = {name.lower() for mention in message.mentions for name in mention.agents}
-    if message.to:
-        named.add(message.to.lower())
-    for name in sorted(named):
+    for name in sorted(named_in(message)):
         yield index("mentions", name)
 
 

@@ -27,6 +27,9 @@ pytest_plugins = (
 )
 
 
+STORES = ("memory", "sqlite", "postgres", "redis")
+
+
 @pytest.fixture
 def clock(masc_clock: ManualClock) -> ManualClock:
     """A clock the test moves."""
@@ -39,11 +42,11 @@ def registry() -> Registry:
     return load()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=STORES)
 async def masc(
     request: pytest.FixtureRequest, masc_app: AppFactory, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MascApp]:
-    """A room with every plugin, on each store; on PostgreSQL and Redis where a test says ``every_store``."""
+    """A room with every plugin, on each store."""
     settings = Settings(cluster=secrets.token_hex(8))
     if request.param == "redis":
         monkeypatch.setenv("MASC_REDIS_URL", request.getfixturevalue("redis_server").url)

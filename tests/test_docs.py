@@ -37,6 +37,10 @@ NOT_RUN = {
         'export MASC_CLUSTER_NAME=acme MASC_PUBLIC_HOST=masc.example.org POSTGRES_PASSWORD="$(openssl rand -hex 24)"',
     ),
     (
+        "docs/scale.md",
+        "python benchmarks/scale_teams.py --seconds 2 --sizes 100,1000,10000 --results scale.jsonl --plot scale.png",
+    ),
+    (
         "docs/storage.md",
         "export MASC_STORAGE_TYPE=postgres MASC_POSTGRES_URL=postgresql://masc@db.example/masc MASC_CLUSTER_NAME=acme",
     ),

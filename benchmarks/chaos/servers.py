@@ -84,6 +84,12 @@ class HttpServer(Endpoint):
         """Where clients find it."""
         return f"http://127.0.0.1:{self.by_way_of}/mcp"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it and wait until it serves. Raises ``RuntimeError`` with what it says when it ends instead."""
         command = [*MASC, "--http", "--port", str(self.port), "--project", str(self.project), *MODE]

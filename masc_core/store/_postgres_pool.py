@@ -134,8 +134,11 @@ class Pool:
                 self.pooled = True
                 logger.warning("a connection pooler is in front of %s: waiting for news polls", self.target)
         else:
-            # Plans are kept. One made while a table is small must not read all of it when it has grown.
-            await db.execute("SET enable_seqscan = off", prepare=False)
+            # Plans are kept. One made while a table is small must not read all of it when it has grown. Where there is no
+            # other way, the price that this puts on it would have the server compile the plan, for half a second.
+            await db.execute(
+                "SELECT set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)", prepare=False
+            )
         if isolation != "read committed":
             if self.pooled:
                 raise StartError(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from attrs import Factory, define
 
+from masc_core.errors import MascError
 from masc_core.store._leases import LeaseOutcome
 from masc_core.store._limits import entry_body
 from masc_core.store._postgres_values import Blobs, Floats, Numbers, groups, terms
@@ -26,7 +27,7 @@ from masc_core.store.driver import (
     Write,
 )
 
-__all__ = ["APPLY", "Change", "Position", "late_logs"]
+__all__ = ["APPLY", "Change", "Position", "from_memory", "late_logs"]
 
 APPLY = "SELECT * FROM masc.apply(%b::int, %b::int, %b, " + ", ".join(["%b"] * 36) + ", %b::bigint)"
 _MOST = 2**63 - 1
@@ -211,3 +212,11 @@ def _keys(keys: Sequence[Key]) -> tuple[Blobs, Blobs]:
 
 def _names(names: Sequence[str] | Mapping[str, Any]) -> Blobs:
     return Blobs.of([name.encode() for name in names])
+
+
+def from_memory(writes: Sequence[Write], ends: Mapping[str, Position]) -> Change | None:
+    """The change, unless its bodies cannot be made of what is remembered, which may have got another form since."""
+    try:
+        return Change(writes, ends)
+    except MascError:
+        return None

@@ -26,7 +26,7 @@ from masc_core.store._postgres_pool import Connection, Pool, Target, is_refusal,
 from masc_core.store._postgres_schema import ensure, room_id, upgrade
 from masc_core.store._postgres_scrub import scrub
 from masc_core.store._postgres_values import Blobs
-from masc_core.store._postgres_writes import APPLY, Change, Position, late_logs
+from masc_core.store._postgres_writes import APPLY, Change, Position, from_memory, late_logs
 from masc_core.store.driver import (
     Acquire,
     Check,
@@ -186,8 +186,8 @@ class PostgresDriver:
             isinstance(w, Acquire | Renew | Release) for w in writes
         )
         known = {log: self._ends[log] for log in late if log in self._ends}
-        if not leased and len(known) == len(late):
-            change = Change(writes, known)
+        change = None if leased or len(known) < len(late) else from_memory(writes, known)
+        if change is not None:
             committed = await self._retried(lambda: self._at_once(checks, writes, change))
             if committed is not None:
                 return committed

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from masc_core.errors import RecordUnreadable
 from masc_core.store.driver import (
     MAX_BODY,
     Append,
@@ -142,6 +143,20 @@ class LogContract(ContractBase):
         assert [e.body for e in await driver.read_log("log")] == [b"A", b"B", b"C", b"C+"]
         await driver.commit([], [Remove("log", (4,)), RewriteEntry("log", 4, b"-"), late])
         assert [e.body for e in await driver.read_log("log", 3)] == [b"none+"]
+
+    async def test_a_body_that_cannot_be_made_of_the_old_form_is_made_of_the_new(self, open_driver: OpenDriver) -> None:
+        def chained(seq: int, previous: bytes | None) -> bytes:
+            if previous == b"old":
+                raise RecordUnreadable(collection="log", key=str(seq - 1), reason="plaintext_refused")
+            return (previous or b"none") + b"+"
+
+        one, two = await open_driver(), await open_driver()
+        for other in (one, two):
+            await one.commit([], [Append("log", lambda _seq, _previous: b"old")])
+            last = (await one.heads(["log"]))[0].last
+            await other.commit([], [RewriteEntry("log", last, b"new")])
+            await one.commit([], [Append("log", chained)])
+            assert (await one.read_log("log", last))[0].body == b"new+"
 
     async def test_a_refused_commit_rewrites_nothing(self, driver: Driver) -> None:
         await driver.commit([], [_append("a")])

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from masc_core.context import Context
 from masc_core.convert import unstructure
-from masc_core.records import ARCHIVE, EVENTS, UNFINISHED, Archived, Event, Message
+from masc_core.records import ARCHIVE, EVENTS, UNFINISHED, Archived, Event, Message, named_in
 from masc_core.store.collections import LogView
 from masc_plugin_comm.lock_rules import drop_expired, expired_locks
 
@@ -25,7 +25,7 @@ _TASK_ID = re.compile(r"task-\d+")
 E = TypeVar("E", Message, Event)
 
 
-async def archive_old(ctx: Context, before: str, dry_run: bool) -> Mapping[str, int]:
+async def archive_old(ctx: Context, before: str, dry_run: bool) -> Mapping[str, Any]:
     """Take away what ended before ``before``, as much as one unit of work holds; with ``dry_run`` only count all of it."""
     room = _EVERYTHING if dry_run else MOST_RECORDS
     locks = len(await expired_locks(ctx, room)) if dry_run else await drop_expired(ctx, room)
@@ -38,6 +38,7 @@ async def archive_old(ctx: Context, before: str, dry_run: bool) -> Mapping[str, 
     )
     messages = messages if dry_run else _within_size(messages)
     events = await _old(ctx.log(EVENTS), lambda e: e.at < before, lambda _: True, room - locks - len(messages))
+    unread = await _unread(ctx, messages)
     if not dry_run:
         await _archive(ctx, "message", messages)
         await _archive(ctx, "event", events)
@@ -45,7 +46,23 @@ async def archive_old(ctx: Context, before: str, dry_run: bool) -> Mapping[str, 
             ctx.messages.remove([m.seq for m in messages])
         if events:
             ctx.log(EVENTS).remove([e.seq for e in events])
-    return {"locks_removed": locks, "message": len(messages), "event": len(events)}
+    return {"locks_removed": locks, "message": len(messages), "event": len(events), "unread": unread}
+
+
+async def _unread(ctx: Context, messages: Sequence[Message]) -> dict[str, int]:
+    """How many of the messages name an agent that is here and has not read them, by agent."""
+    named = {message.seq: named_in(message) for message in messages}
+    names = sorted(set().union(*named.values()))
+    agents = await ctx.agents.peek(names)
+    presences = await ctx.presence.peek(names)
+    found = {}
+    for name, agent, presence in zip(names, agents, presences, strict=True):
+        if agent is None or agent.left_at:
+            continue
+        read = presence.read_seq if presence is not None else 0
+        if count := sum(seq > read and name in those for seq, those in named.items()):
+            found[agent.name] = count
+    return found
 
 
 async def _unfinished_ids(ctx: Context) -> set[str]:

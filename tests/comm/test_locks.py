@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from postgres_fixtures import every_store
 
 from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
@@ -13,7 +12,6 @@ from masc_core.store.transaction import Transaction
 from masc_core.testing import ManualClock, MascApp
 
 
-@every_store
 async def test_an_overlap_is_refused_and_the_holder_renews(masc: MascApp) -> None:
     taken = await masc.call("masc_lock", "claude", file_path="./a//b.py")
     assert taken["file_path"] == "a/b.py"
@@ -39,7 +37,6 @@ async def test_long_paths_overlap_too(masc: MascApp) -> None:
     assert "fence" in await masc.call("masc_lock", "gemini", file_path=f"{deep}2/")
 
 
-@every_store
 async def test_an_expired_lock_is_free_for_others(masc: MascApp, clock: ManualClock) -> None:
     first = await masc.call("masc_lock", "claude", file_path="a", ttl_seconds=60)
     await clock.advance(61)
@@ -48,7 +45,6 @@ async def test_an_expired_lock_is_free_for_others(masc: MascApp, clock: ManualCl
     assert (await masc.error("masc_unlock", "claude", file_path="a"))["code"] == "lock_not_owner"
 
 
-@every_store
 @pytest.mark.parametrize("look", ["unlock", "status"])
 async def test_a_lock_that_was_seen_expired_stays_so_when_the_clock_is_set_back(
     masc: MascApp, clock: ManualClock, look: str
@@ -87,7 +83,6 @@ async def test_unlock_checks_the_fence_and_tells_when_there_is_no_lock(masc: Mas
     assert (nothing["released"], nothing["warnings"][0]["code"]) == (False, "not_locked")
 
 
-@every_store
 async def test_of_concurrent_overlapping_locks_one_is_taken(masc: MascApp) -> None:
     agents = ["a1", "b1", "c1", "d1"]
     for agent in agents:

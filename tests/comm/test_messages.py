@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from postgres_fixtures import every_store
 
 from masc_core.testing import ManualClock, MascApp
 from masc_plugin_comm.mentions import find_tokens
@@ -26,7 +25,6 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-@every_store
 async def test_paging_with_since_seq_skips_and_repeats_nothing(masc: MascApp) -> None:
     await send(masc, 25)
     seen: list[int] = []
@@ -44,7 +42,6 @@ async def test_without_since_seq_the_newest_come_first(masc: MascApp) -> None:
     assert (numbers(page), page["first_seq"], page["last_seq"], page["more"]) == ([6, 5], 1, 6, True)
 
 
-@every_store
 async def test_messages_are_filtered_by_sender_mention_and_type(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await masc.call("masc_broadcast", "claude", message="for @gemini")
@@ -56,7 +53,6 @@ async def test_messages_are_filtered_by_sender_mention_and_type(masc: MascApp) -
     assert (await masc.error("masc_messages", mentions_me=True))["code"] == "agent_name_required"
 
 
-@every_store
 async def test_twenty_five_unread_come_in_two_portions(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await send(masc, 25)
@@ -96,7 +92,6 @@ async def test_the_next_request_can_overtake_a_delivery(masc: MascApp) -> None:
     assert not {*numbers(dict(first.structured))} & {*numbers(await second)}
 
 
-@every_store
 async def test_a_waiting_listener_is_woken_by_a_message(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     waiting = asyncio.create_task(masc.call("masc_listen", "gemini"))
@@ -107,7 +102,6 @@ async def test_a_waiting_listener_is_woken_by_a_message(masc: MascApp) -> None:
     assert heard["timed_out"] is False
 
 
-@every_store
 async def test_a_cancelled_listener_leaves_no_mark(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await masc.call("masc_join", "claude")
@@ -180,7 +174,6 @@ async def test_a_reply_needs_a_message(masc: MascApp) -> None:
     assert "seq" in await masc.call("masc_broadcast", "claude", message="a", reply_to=2)
 
 
-@every_store
 async def test_reset_asks_first_and_keeps_numbering(masc: MascApp) -> None:
     await masc.call("masc_add_task", "claude", title="one")
     assert (await masc.error("masc_reset"))["code"] == "confirm_required"

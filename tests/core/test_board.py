@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from masc_forking import launcher
-from postgres_fixtures import every_store
 from support_core import admin, call
 
 from masc_core.clock import SystemClock
@@ -25,7 +24,6 @@ HOUR = 3600
 WORKER = Path(__file__).with_name("claim_worker.py")
 
 
-@every_store
 async def test_join_add_claim_done_in_turn_work_on_an_empty_room(masc: MascApp) -> None:
     """Acceptance 1."""
     assert (await masc.call("masc_join", "claude"))["agent"] == "claude"
@@ -58,7 +56,6 @@ async def test_equal_urgency_goes_by_age_then_by_id(masc: MascApp, clock: Manual
     assert got == ["A", "B", "C"]
 
 
-@every_store
 async def test_claim_next_passes_over_what_the_caller_cannot_take_and_counts_it(masc: MascApp) -> None:
     await masc.call("masc_join", "gemini")
     await masc.call("masc_join", "claude", capabilities=["Python"])
@@ -75,7 +72,6 @@ async def test_claim_next_passes_over_what_the_caller_cannot_take_and_counts_it(
     assert "task" not in nothing
 
 
-@every_store
 async def test_claim_next_reads_beyond_a_page_of_tasks_it_cannot_take(masc: MascApp) -> None:
     for n in range(55):
         await masc.call("masc_add_task", title=f"rust {n}", capabilities=["rust"])
@@ -85,7 +81,6 @@ async def test_claim_next_reads_beyond_a_page_of_tasks_it_cannot_take(masc: Masc
     assert result["skipped"]["capability"] == 55
 
 
-@every_store
 async def test_a_claimed_task_is_refused_to_others_and_repeated_for_its_owner(masc: MascApp) -> None:
     """Acceptance 4."""
     await masc.call("masc_add_task", title="T")
@@ -98,7 +93,6 @@ async def test_a_claimed_task_is_refused_to_others_and_repeated_for_its_owner(ma
     assert again["task"]["version"] == first["task"]["version"]
 
 
-@every_store
 async def test_another_version_than_expected_is_a_conflict_without_change(masc: MascApp) -> None:
     """Acceptance 5."""
     await masc.call("masc_add_task", title="T")
@@ -233,7 +227,6 @@ async def test_recent_leaves_out_what_ended_a_day_ago(masc: MascApp, clock: Manu
     assert (await masc.call("masc_tasks", status="done", assignee="claude"))["total"] == 1
 
 
-@every_store
 async def test_archived_tasks_are_found_newest_first_and_their_ids_stay_used(masc: MascApp, clock: ManualClock) -> None:
     assert (await masc.call("masc_archive_view")).get("error", {}).get("code") == "not_initialised"
     for title in ("Fix login", "Write ÄPFEL"):

@@ -102,7 +102,7 @@ WRONG: list[Case] = [
     ("a lock that was over is released", DEAD,
      [lock("ann", 1, 0, 1), unlock("ann", 1, 70, 71, released=False), unlock("ann", 1, 72, 73)], Final()),
     ("a lock that was not shown any more stands in the way again", DEAD,
-     [lock("ann", 1, 0, 1), op("eve", "status", 70, 71, result={"locks": {"files": []}}),
+     [lock("ann", 1, 0, 1), op("eve", "status", 70, 71, result={"locks": {"active": 0, "files": []}}),
       op("bob", "lock", 72, 73, file_path="a.py", ttl_seconds=60,
          error=("file_locked", {"locked_by": "ann", "expires_at": "until-1"}))], Final()),
     ("a ballot is lost", BALLOT, [cast("ann", "yes", FIRST, 0, 1)], Final(votes=[vote_record(1, {})])),
@@ -161,6 +161,9 @@ RIGHT: list[tuple[str, Sequence[Operation], Final]] = [
      Final(messages=[message(1, "bob"), message(2)])),
     ("a lock passes on", [lock("ann", 1, 0, 1), unlock("ann", 1, 2, 3), lock("bob", 2, 2.5, 4)], Final()),
     ("a lock passes on when its time is over", [lock("ann", 1, 0, 1), lock("bob", 2, 60.5, 61)], Final()),
+    ("a lock is left out where a busy room lists only some",
+     [lock("ann", 1, 0, 1), op("eve", "status", 2, 3, result={"locks": {"active": 2, "files": [{"file_path": "b.py"}]}}),
+      lock("ann", 1, 4, 5, renewed=True)], Final()),
     ("an unlock that nobody answered", [lock("ann", 1, 0, 1), unlock("ann", 1, 2), lock("bob", 2, 3, 4)], Final()),
     ("a lock that nobody answered", [lock("ann", 1, 0), lock("bob", 2, 3, 4)], Final()),
     ("a ballot that nobody answered counts", [cast("ann", "yes", FIRST, 0)], Final(votes=[FIRST])),
@@ -192,6 +195,7 @@ def test_a_lock_may_end_early_when_the_clock_is_set() -> None:
     history = [lock("ann", 1, 0, 1), lock("bob", 2, 3, 4)]
     assert broken(history) == {HOLDER}
     assert broken(history, clock_set=(2,)) == set()
+    assert broken(history, clock_set=(0.5,)) == set()
 
 
 def test_the_search_gives_up_rather_than_guess() -> None:

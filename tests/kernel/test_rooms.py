@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from postgres_fixtures import local_stores
 
 from masc_core.errors import StartError
 from masc_core.identity import Client
@@ -111,6 +112,7 @@ async def test_without_git_only_init_makes_the_room(tmp_path: Path, registry: Re
         assert again["created"] is False
 
 
+@local_stores
 async def test_set_room_holds_for_one_binding_alone(masc: MascApp, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

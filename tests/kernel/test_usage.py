@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_fixtures import local_stores
 
 from masc_core.errors import StorageUnavailable
 from masc_core.frozen import evolve
@@ -71,6 +72,7 @@ async def test_what_lean_calls_counts_for_its_category(masc: MascApp) -> None:
     assert await counted(masc) == {"core": 1, "voting": 1, "lean": 1}
 
 
+@local_stores
 async def test_names_that_nobody_joined_under_are_not_kept(masc: MascApp) -> None:
     await call(masc, "masc_join", agent_name="claude")
     for n in range(600):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 import pytest
+from postgres_fixtures import local_stores
 from redaction_corpus import secrets
 
 from masc_core import WORKER, WRITE, AgentName, Bound, Context, FilePath, Log, TaskId, Verbatim, hookimpl, tool
@@ -188,6 +189,7 @@ async def test_every_text_of_portals_votes_and_interrupts_is_redacted(masc: Masc
     assert kept == set("abcdeghjlm") and "abcdefgh" not in stored
 
 
+@local_stores
 async def test_no_made_up_secret_of_any_kind_reaches_the_store(masc: MascApp) -> None:
     for secret in secrets():
         await masc.call("masc_add_task", "claude", title="Rotate", description=f"see\n{secret.text}\nbelow")

@@ -18,8 +18,8 @@ from postgres_support import Make
 
 from masc_core.store.postgres import PostgresDriver
 
-every_store = pytest.mark.parametrize("masc", ["memory", "sqlite", "postgres", "redis"], indirect=True)
-"""For tests of tools that represent how tools use a store: they run on PostgreSQL too."""
+local_stores = pytest.mark.parametrize("masc", ["memory", "sqlite"], indirect=True)
+"""For tests that make very many calls, or have two directories and thereby two rooms."""
 SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 

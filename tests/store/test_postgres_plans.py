@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import psycopg
-from postgres_support import LATE, A
+from postgres_support import LATE, A, Make
 
 from masc_core.store.driver import (
     Acquire,
@@ -79,3 +79,16 @@ async def test_no_call_reads_more_of_a_table_than_it_needs(new_database: Iterato
             used = await blocks(store, 2) - before
 
             assert used < 400
+
+
+async def test_no_plan_is_compiled_for_a_table_without_an_index(make_postgres: Make) -> None:
+    """A compiler has to be loaded in every new connection, which takes longer than the start of everything else."""
+    async with make_postgres() as store:
+        db = await store._pool.connect()
+        try:
+            query = "EXPLAIN (ANALYZE, FORMAT JSON) SELECT max(number) FROM masc.meta"
+            row = await (await db.execute(query)).fetchone()
+            assert row is not None
+            assert row[0][0]["Plan"]["Total Cost"] > 1e9 and "JIT" not in row[0][0]
+        finally:
+            await db.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_fixtures import every_store
 from voting_support import cast, create, events, messages, status
 
 from masc_core.plugins import Registry
@@ -58,7 +57,6 @@ async def race(monkeypatch: pytest.MonkeyPatch, apps: Sequence[MascApp]) -> None
     assert len(await events(app, "vote_cast")) == 2
 
 
-@every_store
 async def test_of_ten_concurrent_last_votes_one_resolves(masc: MascApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Acceptance 7 of voting.md."""
     await race(monkeypatch, [masc])
@@ -74,7 +72,6 @@ async def test_two_servers_of_one_room_resolve_a_vote_once(
         await race(monkeypatch, [one, two])
 
 
-@every_store
 async def test_concurrent_ballots_are_all_counted(masc: MascApp, monkeypatch: pytest.MonkeyPatch) -> None:
     for voter in VOTERS:
         await masc.call("masc_join", voter)
@@ -86,7 +83,6 @@ async def test_concurrent_ballots_are_all_counted(masc: MascApp, monkeypatch: py
     assert (standing["tally"], standing["vote"]["status"]) == ({"A": 5, "B": 5, "C": 0}, "tied")
 
 
-@every_store
 async def test_a_ballot_and_a_cancellation_at_once_leave_one_end(
     masc: MascApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
