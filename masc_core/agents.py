@@ -162,7 +162,8 @@ async def release(ctx: Context, agent: Agent, reason: str, keep_tasks: bool = Fa
     ctx.agents.put(left)
     ctx.event(f"agent_{reason}", agent.name, tasks=released.tasks_released, locks=released.locks_released)
     verb = "left" if reason == "leave" else "was silent and is taken for gone"
-    ctx.system_message(f"{agent.name} {verb}; released {', '.join(released.tasks_released) or 'no tasks'}")
+    told = None if reason == "leave" else agent.name
+    ctx.system_message(f"{agent.name} {verb}; released {', '.join(released.tasks_released) or 'no tasks'}", to=told)
     return released
 
 
