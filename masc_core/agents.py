@@ -28,6 +28,8 @@ __all__ = [
     "is_live",
     "is_zombie",
     "live_agents",
+    "match_agent",
+    "name_meant",
     "recorded_status",
     "release",
     "still",
@@ -122,6 +124,15 @@ async def match_agent(ctx: Context, name: str) -> Agent | None:
         raise AmbiguousAgent(agent=name, candidates=sorted(fitting))
     # Read, not only scanned: an agent that leaves meanwhile fits no longer.
     return await ctx.agents.find(fitting.pop().lower()) if fitting else None
+
+
+async def name_meant(ctx: Context, name: str) -> str:
+    """As :func:`find_agent`, its name alone; ``name`` itself when nothing fits: who is known no more has left traces.
+
+    Raises :class:`AmbiguousAgent` when several fit.
+    """
+    found = await match_agent(ctx, name)
+    return found.name if found is not None else name
 
 
 @frozen

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from masc_core import READ, READER, WORKER, WRITE, AgentName, Bound, CallerUse, Context, Parsed, TaskId, Title, tool
-from masc_core.agents import find_agent, unfinished_tasks
+from masc_core.agents import find_agent, name_meant, unfinished_tasks
 from masc_core.errors import AgentNotFound, BudgetExceeded
 from masc_core.frozen import evolve, frozen
 from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, Task, TaskNotFound, TaskStatus, TaskSummary, held_by
@@ -165,6 +165,7 @@ async def masc_tasks(
     statuses = _GROUPS.get(status, (status,))
     wanted = offset + limit
     if assignee is not None:
+        assignee = await name_meant(ctx, assignee)
         found, total = await _assigned(ctx, assignee, statuses, wanted)
     else:
         counts = await ctx.tasks.count("status")
