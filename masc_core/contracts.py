@@ -124,6 +124,12 @@ class Contract:
             raise _unusable(self.tool, error) from error
 
     @property
+    def errors(self) -> tuple[type[MascError], ...]:
+        """What a call can be refused with beyond what every tool can: for its arguments, then what the tool declares."""
+        refused = [parser.raises for parser in self._parsers.values() if parser.raises is not None]
+        return tuple(dict.fromkeys([*refused, *self.tool.errors]))
+
+    @property
     def result(self) -> Schema:
         """As :attr:`output`, with what the pipeline may add to any result: what a client is told to expect."""
         return _with_common(self.output)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import orjson
 
-from masc_core.errors import InvalidAgentName, InvalidArgument, InvalidFilePath, InvalidTaskId
+from masc_core.errors import InvalidAgentName, InvalidArgument, InvalidFilePath, InvalidTaskId, MascError
 from masc_core.frozen import frozen
 from masc_core.store.driver import MAX_INDEX
 
@@ -84,6 +84,8 @@ class Parsed:
     parse: Callable[[str, Any], Any]
     trims: bool = False
     """Surrounding blanks are gone before the bounds are checked."""
+    raises: type[MascError] | None = None
+    """The error of its own that it refuses a value with, where that is not one which every tool can give."""
 
 
 @frozen
@@ -219,8 +221,8 @@ def capability_key(capability: str) -> str:
 AgentName = Annotated[str, Bound(minLength=1, maxLength=NAME_LENGTH, pattern="^[A-Za-z0-9_-]+$"), Parsed(agent_name)]
 ActorName = Annotated[str, Bound(minLength=1, maxLength=128), Parsed(actor_name), Verbatim()]
 """An agent, or a person where one can be meant."""
-TaskId = Annotated[str, Bound(minLength=1, maxLength=128, pattern="^[A-Za-z0-9_:-]+$"), Parsed(task_id)]
-FilePath = Annotated[str, Bound(minLength=1, maxLength=500), Parsed(file_path), Verbatim()]
+TaskId = Annotated[str, Bound(minLength=1, maxLength=128, pattern="^[A-Za-z0-9_:-]+$"), Parsed(task_id, raises=InvalidTaskId)]
+FilePath = Annotated[str, Bound(minLength=1, maxLength=500), Parsed(file_path, raises=InvalidFilePath), Verbatim()]
 Message = Annotated[str, Bound(minLength=1, maxLength=50_000), Parsed(not_blank)]
 Title = Annotated[str, Bound(minLength=1, maxLength=500), Parsed(one_line, trims=True)]
 Description = Annotated[str, Bound(maxLength=20_000)]
