@@ -21,7 +21,7 @@ from attrs import field, frozen
 
 from masc_core._quick import quick_check
 from masc_core._texts import Texts, texts_of
-from masc_core.errors import InvalidArgument, MascError, StartError
+from masc_core.errors import InvalidArgument, MascError, StartError, in_words
 from masc_core.frozen import is_record
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import CallerUse, Tool
@@ -249,6 +249,8 @@ def _explain(error: ValidationError) -> InvalidArgument:
         instance: Any = error.instance
         missing = next(n for n in wanted if n not in instance)
         return InvalidArgument(field=f"{place}.{missing}".lstrip("."), reason="missing", expected="is required")
+    if isinstance(wanted, list):
+        wanted = in_words(wanted)
     words = {
         "type": f"must be {wanted}",
         "enum": f"must be one of {wanted}",

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from masc_core._error import MascError, error
+from masc_core._error import MascError, error, in_words
 
 __all__ = [
     "AgentNameRequired",
@@ -75,6 +75,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "error",
+    "in_words",
 ]
 
 

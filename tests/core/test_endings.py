@@ -63,7 +63,9 @@ async def test_a_clock_that_jumps_leaves_no_task_that_is_counted_and_never_shown
     async def shown() -> tuple[list[str], dict[str, Any]]:
         pages = [await masc.call("masc_tasks", limit=10, offset=offset) for offset in range(0, 2 * each + 10, 10)]
         assert len({page["total"] for page in pages}) == 1
-        assert [page["more"] for page in pages] == [page["total"] > n for n, page in enumerate(pages, 1) for n in [10 * n]]
+        assert [page["more"] for page in pages] == [
+            page["total"] > n for n, page in enumerate(pages, 1) for n in [10 * n]
+        ]
         return sorted(i for page in pages for i in ids(page)), pages[0]
 
     early = [await finish(masc, f"early {n}") for n in range(each)]
