@@ -68,7 +68,7 @@ def recorded_status(ctx: Context, agent: Agent, presence: Presence | None) -> Ag
         return "inactive"
     if is_zombie(agent, presence, ctx.now, ctx.settings.health.zombie_seconds):
         return "zombie"
-    if presence is not None and presence.listening_until and presence.listening_until > ctx.now:
+    if presence is not None and any(until > ctx.now for until in presence.listening.values()):
         return "listening"
     return "active" if agent.current_task is None else "busy"
 
@@ -202,6 +202,7 @@ async def still(ctx: Context, task_id: str) -> str:
     return (await ctx.tasks.get(task_id)).id
 
 
-def new_meta(client: str | None, pid: int | None, hostname: str | None) -> AgentMeta:
-    """Client facts for a fresh membership, with a new session id of 8 hex digits."""
-    return AgentMeta(session_id=secrets.token_hex(4), pid=pid, hostname=hostname, client=client)
+def new_meta(client: str | None, pid: int | None, hostname: str | None, known: Agent | None) -> AgentMeta:
+    """Client facts for a fresh membership, with a new session id of 8 hex digits; the worktree of who had the name stays."""
+    worktree = known.meta.worktree if known is not None else None
+    return AgentMeta(secrets.token_hex(4), pid, hostname, client, worktree)

@@ -36,6 +36,7 @@ def test_whatever_an_argument_is_refused_with_is_in_the_contract(name: str) -> N
     assert len({error.code for error in contract.errors}) == len(contract.errors)
     codes = set()
     for field, schema in contract.input["properties"].items():
+        bad: Any
         for bad in ("", " ", "a b", "../x", "x" * 600, "a\n", "\x00", -1, {}):
             value = [bad] if schema.get("type") == "array" else bad
             arguments = {**contract.tool.examples[0], field: value}
