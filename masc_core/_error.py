@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
-__all__ = ["MascError", "error"]
+__all__ = ["MascError", "error", "in_words"]
 
 T = TypeVar("T")
 _REQUIRED = object()
@@ -33,7 +34,7 @@ class MascError(Exception):
     http: ClassVar[int] = 409
     """HTTP status where the error travels outside MCP."""
     text: ClassVar[str] = ""
-    """The message, a format string over the details."""
+    """The message, a format string over the details; lists are given in words."""
 
     unlisted: ClassVar[frozenset[str]] = frozenset()
     """Fields that are no details: words for the message."""
@@ -58,7 +59,10 @@ class MascError(Exception):
         return {name: value for name, value in shown if value is not None}
 
     def __str__(self) -> str:
-        return self.text.format_map(vars(self))
+        words = {
+            name: in_words(value) if isinstance(value, list | tuple) else value for name, value in vars(self).items()
+        }
+        return self.text.format_map(words)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.details.items())})"
@@ -66,6 +70,11 @@ class MascError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """``{code, message, retryable, details}``, the shape of every error on the wire."""
         return {"code": self.code, "message": str(self), "retryable": self.retryable, "details": self.details}
+
+
+def in_words(items: Iterable[object]) -> str:
+    """A list as a message names it: ``a, b, "c, d"``, or ``none``."""
+    return ", ".join(json.dumps(i, ensure_ascii=False) if "," in (i := str(item)) else i for item in items) or "none"
 
 
 def _rebuilt(cls: type[MascError], details: Mapping[str, Any]) -> MascError:

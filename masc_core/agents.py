@@ -28,6 +28,8 @@ __all__ = [
     "is_live",
     "is_zombie",
     "live_agents",
+    "match_agent",
+    "name_meant",
     "recorded_status",
     "release",
     "still",
@@ -66,7 +68,7 @@ def recorded_status(ctx: Context, agent: Agent, presence: Presence | None) -> Ag
         return "inactive"
     if is_zombie(agent, presence, ctx.now, ctx.settings.health.zombie_seconds):
         return "zombie"
-    if presence is not None and presence.listening_until and presence.listening_until > ctx.now:
+    if presence is not None and any(until > ctx.now for until in presence.listening.values()):
         return "listening"
     return "active" if agent.current_task is None else "busy"
 
@@ -124,6 +126,15 @@ async def match_agent(ctx: Context, name: str) -> Agent | None:
     return await ctx.agents.find(fitting.pop().lower()) if fitting else None
 
 
+async def name_meant(ctx: Context, name: str) -> str:
+    """As :func:`find_agent`, its name alone; ``name`` itself when nothing fits: who is known no more has left traces.
+
+    Raises :class:`AmbiguousAgent` when several fit.
+    """
+    found = await match_agent(ctx, name)
+    return found.name if found is not None else name
+
+
 @frozen
 class Released:
     """What an agent let go of."""
@@ -162,7 +173,8 @@ async def release(ctx: Context, agent: Agent, reason: str, keep_tasks: bool = Fa
     ctx.agents.put(left)
     ctx.event(f"agent_{reason}", agent.name, tasks=released.tasks_released, locks=released.locks_released)
     verb = "left" if reason == "leave" else "was silent and is taken for gone"
-    ctx.system_message(f"{agent.name} {verb}; released {', '.join(released.tasks_released) or 'no tasks'}")
+    told = None if reason == "leave" else agent.name
+    ctx.system_message(f"{agent.name} {verb}; released {', '.join(released.tasks_released) or 'no tasks'}", to=told)
     return released
 
 
@@ -190,6 +202,7 @@ async def still(ctx: Context, task_id: str) -> str:
     return (await ctx.tasks.get(task_id)).id
 
 
-def new_meta(client: str | None, pid: int | None, hostname: str | None) -> AgentMeta:
-    """Client facts for a fresh membership, with a new session id of 8 hex digits."""
-    return AgentMeta(session_id=secrets.token_hex(4), pid=pid, hostname=hostname, client=client)
+def new_meta(client: str | None, pid: int | None, hostname: str | None, known: Agent | None) -> AgentMeta:
+    """Client facts for a fresh membership, with a new session id of 8 hex digits; the worktree of who had the name stays."""
+    worktree = known.meta.worktree if known is not None else None
+    return AgentMeta(secrets.token_hex(4), pid, hostname, client, worktree)

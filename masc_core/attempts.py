@@ -42,9 +42,13 @@ class Attempts:
         return ctx
 
 
+_DECIDE_THEMSELVES = frozenset({"masc_init", "masc_join", "masc_leave", "masc_start"})
+"""They join or end a membership: a presence refreshed before would make a zombie's name one that is taken."""
+
+
 async def be_present(ctx: Context) -> bool:
     """Refresh the caller's presence, at most every 5 s; join it first where the tool says so. True when it was joined."""
-    if not ctx.caller.known or ctx.caller.auth == "local" or ctx.call.tool.name in {"masc_join", "masc_leave"}:
+    if not ctx.caller.known or ctx.caller.auth == "local" or ctx.call.tool.name in _DECIDE_THEMSELVES:
         return False
     agent = await ctx.agents.find(ctx.caller.name.lower())
     if agent is None or agent.left_at:

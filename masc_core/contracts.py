@@ -22,7 +22,7 @@ from attrs import field, frozen
 from masc_core._quick import quick_check
 from masc_core._texts import Texts, texts_of
 from masc_core.convert import unstructure
-from masc_core.errors import InvalidArgument, MascError, StartError
+from masc_core.errors import InvalidArgument, MascError, StartError, in_words
 from masc_core.frozen import is_record
 from masc_core.store.transaction import LogPosition
 from masc_core.tools import CallerUse, Tool
@@ -123,6 +123,12 @@ class Contract:
             return schema_of(self._result)
         except (TypeError, NameError) as error:
             raise _unusable(self.tool, error) from error
+
+    @property
+    def errors(self) -> tuple[type[MascError], ...]:
+        """What a call can be refused with beyond what every tool can: for its arguments, then what the tool declares."""
+        refused = [parser.raises for parser in self._parsers.values() if parser.raises is not None]
+        return tuple(dict.fromkeys([*refused, *self.tool.errors]))
 
     @property
     def result(self) -> Schema:
@@ -252,6 +258,8 @@ def _explain(error: ValidationError) -> InvalidArgument:
         instance: Any = error.instance
         missing = next(n for n in wanted if n not in instance)
         return InvalidArgument(field=f"{place}.{missing}".lstrip("."), reason="missing", expected="is required")
+    if isinstance(wanted, list):
+        wanted = in_words(wanted)
     words = {
         "type": f"must be {wanted}",
         "enum": f"must be one of {wanted}",

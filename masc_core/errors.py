@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from masc_core._error import MascError, error
+from masc_core._error import MascError, error, in_words
 
 __all__ = [
     "AgentNameRequired",
@@ -79,6 +79,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "error",
+    "in_words",
 ]
 
 

@@ -322,7 +322,7 @@ async def _enter(ctx: Context, name: str, requested: str, kind: str, capabilitie
             requested_name=requested,
             agent_type=kind,
             joined_at=ctx.now,
-            meta=new_meta(client.program, client.pid, _HOST if client.pid else None),
+            meta=new_meta(client.program, client.pid, _HOST if client.pid else None, known),
             capabilities=capabilities or [],
             current_task=await still(ctx, held[0].id) if held else None,
             bindings=list(_bindings(ctx)),
@@ -341,7 +341,7 @@ async def _seen(ctx: Context, name: str) -> None:
     if presence is None:
         _, last = await LogView(MESSAGES, ctx.tx).ends()
         presence = Presence(name, ctx.now, last)
-    ctx.presence.put(evolve(presence, last_seen=ctx.now, alive_until=None, listening_until=None))
+    ctx.presence.put(evolve(presence, last_seen=ctx.now, alive_until=None, listening={}))
 
 
 async def _free_name(ctx: Context, requested: str) -> str:

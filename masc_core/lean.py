@@ -15,7 +15,7 @@ from masc_core._thesaurus import ASKING, CHANGING, GROUPS
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
 from masc_core.contracts import Contract, contract_of
-from masc_core.errors import InvalidArgument, ToolNotFound
+from masc_core.errors import InvalidArgument, ToolNotFound, in_words
 from masc_core.frozen import evolve, frozen
 from masc_core.plugins import KERNEL_TOOLS, LEAN
 from masc_core.search import Index
@@ -118,8 +118,8 @@ async def masc_find_tools(
     """Find tools, with their arguments, by words for what you want to do; without query, list a category's or all."""
     modes = ctx.modes
     if category is not None and category not in modes.installed:
-        known = ", ".join(modes.installed)
-        raise InvalidArgument(field="category", reason="unknown", expected=f"must be one of {known}")
+        known = f"must be one of {in_words(modes.installed)}"
+        raise InvalidArgument(field="category", reason="unknown", expected=known)
     if query is None and category is None:
         return Found([], 0, False, [_category(modes, name) for name in modes.installed])
     found = modes.contracts([category] if category else modes.installed)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from masc_core.contracts import Contract
-from masc_core.errors import BudgetTooSmall, InvalidArgument, ToolNotEnabled, ToolNotFound
+from masc_core.errors import BudgetTooSmall, InvalidArgument, ToolNotEnabled, ToolNotFound, in_words
 from masc_core.listing import PLAIN, Style, entry
 from masc_core.plugins import KERNEL_TOOLS, LEAN, Registry
 from masc_core.presets import DEFAULT_MODE, MODES, Mode
@@ -142,7 +142,7 @@ class Modes:
         elif mode is None and max_tokens is not None:
             mode = "budget"
         if mode not in self.names:
-            raise InvalidArgument(field="mode", reason="enum", expected=f"must be one of {', '.join(self.names)}")
+            raise InvalidArgument(field="mode", reason="enum", expected=f"must be one of {in_words(self.names)}")
         if max_tokens is not None and mode != "budget":
             raise InvalidArgument(field="max_tokens", reason="conflict", expected=f"goes with mode budget, not {mode}")
         if mode == "budget":
@@ -154,7 +154,7 @@ class Modes:
             raise InvalidArgument(
                 field="categories",
                 reason="unknown",
-                expected=f"no {unknown[0]!r}; installed: {', '.join(self.installed)}",
+                expected=f"must be among {in_words(self.installed)}; {unknown[0]!r} is not installed",
             )
         if not categories:
             raise InvalidArgument(field="categories", reason="missing", expected="is required for mode custom")

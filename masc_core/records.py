@@ -115,6 +115,7 @@ class AgentMeta:
     hostname: str | None = None
     client: str | None = None
     worktree: str | None = None
+    """Where it works: the worktree it made or asked for last, while that is there."""
 
 
 @frozen
@@ -143,7 +144,8 @@ class Presence:
     last_seen: str
     read_seq: int = 0
     alive_until: str | None = None
-    listening_until: str | None = None
+    listening: dict[str, str] = {}
+    """Until when each of its calls that wait in masc_listen is known to, by an id of the call's own."""
     version: int = 0
 
 

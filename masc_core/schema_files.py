@@ -65,7 +65,7 @@ def contract_file(contract: Contract) -> str:
         "auto_join": tool.auto_join,
         "caller": tool.caller.value,
         "open_world": tool.open_world,
-        "errors": [error.code for error in tool.errors],
+        "errors": [error.code for error in contract.errors],
         "input": contract.input,
         "output": contract.output,
         "examples": list(tool.examples),

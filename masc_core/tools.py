@@ -147,9 +147,9 @@ def tool(
 ) -> Callable[[F], F]:
     """Declare the decorated coroutine function a tool; registering it is the plugin's ``masc_tools`` hook.
 
-    ``errors`` lists the codes beyond those every tool can return; ``examples`` are argument objects that the input
-    contract accepts, kept in the tool's contract file. ``keywords`` are words for what the tool does that its name and
-    description lack: the search of lean mode finds it by them, and no list has to carry them.
+    ``errors`` lists the codes beyond those every tool can return and those its parameters bring; ``examples`` are argument
+    objects that the input contract accepts, kept in the tool's contract file. ``keywords`` are words for what the tool does
+    that its name and description lack: the search of lean mode finds it by them, and no list has to carry them.
     """
     reads = effect is Effect.READ
 

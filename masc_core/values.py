@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import orjson
 
-from masc_core.errors import InvalidAgentName, InvalidArgument, InvalidFilePath, InvalidTaskId
+from masc_core.errors import InvalidAgentName, InvalidArgument, InvalidFilePath, InvalidTaskId, MascError
 from masc_core.frozen import frozen
 from masc_core.store.driver import MAX_INDEX
 
@@ -84,6 +84,8 @@ class Parsed:
     parse: Callable[[str, Any], Any]
     trims: bool = False
     """Surrounding blanks are gone before the bounds are checked."""
+    raises: type[MascError] | None = None
+    """The error of its own that it refuses a value with, where that is not one which every tool can give."""
 
 
 @frozen
@@ -102,13 +104,13 @@ def shown(value: str, limit: int) -> str:
 def check_text(field: str, value: str) -> str:
     """``value``, unless it holds NUL or an unpaired surrogate, which no store keeps faithfully."""
     if "\0" in value:
-        raise InvalidArgument(field=field, reason="characters", expected="text without NUL characters")
+        raise InvalidArgument(field=field, reason="characters", expected="must be text without NUL characters")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
             raise InvalidArgument(
-                field=field, reason="characters", expected="text without unpaired surrogates"
+                field=field, reason="characters", expected="must be text without unpaired surrogates"
             ) from None
     return value
 
@@ -123,9 +125,9 @@ def trimmed(value: Any) -> Any:
 def one_line(field: str, value: str) -> str:
     """``value`` without surrounding blanks; refused when nothing is left or it has a control character or line break."""
     if _NOT_IN_A_LINE.search(value):
-        raise InvalidArgument(field=field, reason="characters", expected="one line without control characters")
+        raise InvalidArgument(field=field, reason="characters", expected="must be one line without control characters")
     if not (stripped := value.strip(_BLANKS)):
-        raise InvalidArgument(field=field, reason="blank", expected="more than blanks")
+        raise InvalidArgument(field=field, reason="blank", expected="must be more than blanks")
     return stripped
 
 
@@ -181,7 +183,7 @@ def file_path(field: str, value: str) -> str:
 def not_blank(field: str, value: str) -> str:
     """``value``, unless it is blank."""
     if not value.strip():
-        raise InvalidArgument(field=field, reason="blank", expected="more than blanks")
+        raise InvalidArgument(field=field, reason="blank", expected="must be more than blanks")
     return value
 
 
@@ -192,7 +194,7 @@ def json_state(field: str, value: dict[str, Any]) -> dict[str, Any]:
         size = len(orjson.dumps(value))
     except (TypeError, ValueError):  # no JSON at all, such as NaN; or a whole number that JSON libraries would change
         raise InvalidArgument(
-            field=field, reason="number", expected="numbers must be finite, whole ones of at most 64 bits"
+            field=field, reason="number", expected="must have finite numbers only, whole ones of at most 64 bits"
         ) from None
     if size > MAX_STATE:
         raise InvalidArgument(
@@ -219,8 +221,10 @@ def capability_key(capability: str) -> str:
 AgentName = Annotated[str, Bound(minLength=1, maxLength=NAME_LENGTH, pattern="^[A-Za-z0-9_-]+$"), Parsed(agent_name)]
 ActorName = Annotated[str, Bound(minLength=1, maxLength=128), Parsed(actor_name), Verbatim()]
 """An agent, or a person where one can be meant."""
-TaskId = Annotated[str, Bound(minLength=1, maxLength=128, pattern="^[A-Za-z0-9_:-]+$"), Parsed(task_id)]
-FilePath = Annotated[str, Bound(minLength=1, maxLength=500), Parsed(file_path), Verbatim()]
+TaskId = Annotated[
+    str, Bound(minLength=1, maxLength=128, pattern="^[A-Za-z0-9_:-]+$"), Parsed(task_id, raises=InvalidTaskId)
+]
+FilePath = Annotated[str, Bound(minLength=1, maxLength=500), Parsed(file_path, raises=InvalidFilePath), Verbatim()]
 Message = Annotated[str, Bound(minLength=1, maxLength=50_000), Parsed(not_blank)]
 Title = Annotated[str, Bound(minLength=1, maxLength=500), Parsed(one_line, trims=True)]
 Description = Annotated[str, Bound(maxLength=20_000)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -50,7 +51,8 @@ class Waiting(Generic[L]):
         self._deadline = started + seconds
         self._saying = saying
         self._listening = listening
-        self._marked: str | None = None
+        self._id = secrets.token_hex(4)
+        self._marked = False
         self._mark_ends = started
 
     async def run(self, look: L) -> L:
@@ -80,7 +82,7 @@ class Waiting(Generic[L]):
     async def _mark(self) -> None:
         """Mark the agent as alive for the next minute, if the mark would not last through the next wait."""
         now = self._ctx.clock.monotonic()
-        if self._mark_ends >= min(now + PROGRESS_SECONDS, self._deadline) and self._marked is not None:
+        if self._mark_ends >= min(now + PROGRESS_SECONDS, self._deadline) and self._marked:
             return
         ahead = min(self._deadline - now, MARK_SECONDS)
         self._mark_ends = now + ahead
@@ -90,10 +92,12 @@ class Waiting(Generic[L]):
             if presence is None:
                 return
             # Noted before the commit: a call cancelled in the middle of it may have set the mark.
-            self._marked = until = work.after(ahead + MARK_MARGIN)
+            self._marked, until = True, work.after(ahead + MARK_MARGIN)
             alive = max(presence.alive_until or "", until)
-            marked = evolve(presence, last_seen=work.now, alive_until=alive)
-            work.presence.put(evolve(marked, listening_until=until) if self._listening else marked)
+            marks = {wait: end for wait, end in presence.listening.items() if end > work.now}
+            if self._listening:
+                marks[self._id] = until
+            work.presence.put(evolve(presence, last_seen=work.now, alive_until=alive, listening=marks))
 
         try:
             await self._ctx.transact(mark)
@@ -101,15 +105,15 @@ class Waiting(Generic[L]):
             self._marked = None  # a full disk takes no mark, and messages can still come
 
     async def _unmark(self) -> None:
-        """Take back this call's own mark, not one that a parallel call of the same agent set later."""
-        marked = self._marked
-        if marked is None or not self._listening:
+        """Take back this call's own mark; a parallel call of the same agent has another."""
+        if not self._marked or not self._listening:
             return
 
         async def unmark(work: Context) -> None:
             presence = await work.presence.find(work.agent.lower())
-            if presence is not None and presence.listening_until == marked:
-                work.presence.put(evolve(presence, last_seen=work.now, listening_until=None))
+            if presence is not None and self._id in presence.listening:
+                rest = {wait: end for wait, end in presence.listening.items() if wait != self._id}
+                work.presence.put(evolve(presence, last_seen=work.now, listening=rest))
 
         try:
             await self._ctx.transact(unmark)

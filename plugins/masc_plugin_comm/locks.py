@@ -7,7 +7,7 @@ from typing import Annotated
 
 from masc_core.clock import parse_time
 from masc_core.context import Context
-from masc_core.errors import InvalidFilePath, Refused, error
+from masc_core.errors import Refused, error
 from masc_core.frozen import evolve, frozen
 from masc_core.tools import WORKER, WRITE, tool
 from masc_core.values import Bound, FilePath, TaskId
@@ -74,7 +74,7 @@ class Unlocked:
     role=WORKER,
     idempotent=True,
     limit="file_lock",
-    errors=(InvalidFilePath, FileLocked),
+    errors=(FileLocked,),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
     keywords=(
         "reserve protect prevent block exclusive access acquire directory folder path nobody changing "
@@ -139,7 +139,7 @@ def _locked(ctx: Context, file_path: str, lock: Lock) -> FileLocked:
     idempotent=True,
     limit="file_lock",
     auto_join=False,
-    errors=(InvalidFilePath, LockNotOwner, StaleFence),
+    errors=(LockNotOwner, StaleFence),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
     keywords="free drop remove give back reserved finished editing others unlock",
 )

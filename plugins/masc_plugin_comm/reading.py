@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from masc_core.agents import find_agent
+from masc_core.agents import name_meant
 from masc_core.context import Context
-from masc_core.errors import AgentNotFound
 from masc_core.frozen import evolve, frozen
 from masc_core.records import Message
 from masc_core.tools import READ, READER, CallerUse, tool
@@ -107,12 +106,7 @@ async def masc_messages(
 
 async def _sender_name(ctx: Context, given: str) -> str:
     """Whom a reader means; a name that is not known (any more) may still have sent messages."""
-    if given == SYSTEM:
-        return SYSTEM
-    try:
-        return (await find_agent(ctx, given)).name.lower()
-    except AgentNotFound:
-        return given.lower()
+    return SYSTEM if given == SYSTEM else (await name_meant(ctx, given)).lower()
 
 
 async def _collect(ctx: Context, wanted: _Wanted, since: int, limit: int) -> list[Message]:

@@ -192,13 +192,15 @@ async def _consequences(ctx: Context, before: Task, after: Task, action: Action)
     if ended := ended_at(after):
         ctx.log(ENDINGS).append(Ending(after.id, ended, after.assignee or ""))
     ctx.event(_EVENTS[action], after.id, previous=before.status, status=after.status, assignee=after.assignee or "")
+    if action == "claim":
+        ctx.system_message(f"{after.id} claimed by {ctx.agent}: {after.title}")
     if action in ("claim", "start"):
         agent = await ctx.agents.find(ctx.agent.lower())
         if agent is not None and agent.current_task != after.id:
             ctx.agents.put(evolve(agent, current_task=after.id))
         return []
-    holder = before.assignee
-    other = holder if holder is not None and not _mine(ctx, holder) else None
+    holder, concerned = before.assignee, before.assignee or before.reserved_for
+    other = None if _mine(ctx, concerned) else concerned
     ctx.system_message(f"{after.id} {after.status} by {ctx.agent}: {after.title}", to=other)
     if holder is not None:
         await current_task_after(ctx, holder, after.id)

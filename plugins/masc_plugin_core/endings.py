@@ -1,10 +1,12 @@
-"""Which tasks ended lately: a log counts them, an index by the hour keeps them in the order of the board.
+"""Which tasks ended lately: a log counts them by the hour, an index by the hour keeps them in the order of the board.
 
 Neither reads more when the board has seen more: a day has at most 25 hours, and only the oldest of them is looked through.
+What ended after now, because the clock was set back since, counts as recent.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 
@@ -14,9 +16,11 @@ from masc_core.records import HOUR, Task, ended_at
 from masc_core.store.collections import Log, index
 from masc_core.store.driver import IndexEntry
 
-__all__ = ["ENDINGS", "Ending", "ended_before", "ended_since", "first_since", "newest_since"]
+__all__ = ["ENDINGS", "Ending", "counted_since", "ended_before", "ended_since", "newest_since"]
 
 _PAGE = 50
+_FEW = 20
+"""Fewer endings than that are counted one by one."""
 
 
 @frozen
@@ -30,7 +34,7 @@ class Ending:
 
 
 def _indexes(ending: Ending) -> Iterator[IndexEntry]:
-    yield index("at", ending.at)
+    yield IndexEntry("at", ending.at, group=ending.at[:HOUR])
     if ending.assignee:
         yield index("by", ending.assignee.lower(), ending.at)
 
@@ -38,28 +42,37 @@ def _indexes(ending: Ending) -> Iterator[IndexEntry]:
 ENDINGS = Log("endings", Ending, _indexes)
 
 
-async def first_since(ctx: Context, since: str) -> tuple[Ending | None, int]:
-    """The first ending at or after the timestamp ``since``, and how many there are."""
+async def counted_since(ctx: Context, since: str) -> dict[str, int]:
+    """How many tasks ended at or after the timestamp ``since``, by the hour, ``2026-11-21T07``; empty hours are left out.
+
+    By their times and not by their place in the log: a clock that was set back or on puts them out of order.
+    """
     endings = ctx.log(ENDINGS)
-    first = await endings.scan("at", low=since, limit=1)
-    if not first:
-        return None, 0
-    return first[0], (await endings.ends())[1] - first[0].seq + 1
+    few = await endings.scan("at", low=since, limit=_FEW)
+    if len(few) < _FEW:
+        return dict(Counter(ending.at[:HOUR] for ending in few))
+    hour = since[:HOUR]
+    oldest = await endings.scan("at", low=since, high=_after(hour))
+    counts = {hour: len(oldest)} if oldest else {}
+    while first := await endings.scan("at", low=_after(hour), limit=1):
+        hour = first[0].at[:HOUR]
+        counts.update(await endings.count("at", hour))
+    return counts
 
 
 async def newest_since(ctx: Context, since: str, most: int) -> list[Task]:
     """The tasks that ended last, at or after ``since``, newest first."""
-    endings = await ctx.log(ENDINGS).read(limit=most, reverse=True)
-    tasks = await ctx.tasks.peek([ending.task_id for ending in endings if ending.at >= since])
+    endings = await ctx.log(ENDINGS).scan("at", low=since, limit=most, reverse=True)
+    tasks = await ctx.tasks.peek([ending.task_id for ending in endings])
     return [task for task in tasks if task is not None]
 
 
 async def ended_since(ctx: Context, since: str, most: int) -> tuple[list[Task], int]:
     """The first ``most`` tasks of each hour from ``since`` on, in the order of the board within the hour; and how many
     ended in all."""
-    first, total = await first_since(ctx, since)
+    counts = await counted_since(ctx, since)
     found: list[Task] = []
-    for hour in _hours(first.at[:HOUR], ctx.now[:HOUR]) if first else ():
+    for hour in counts:
         if hour > since[:HOUR]:
             found += await ctx.tasks.scan("finished", hour, limit=most)
             continue
@@ -68,7 +81,7 @@ async def ended_since(ctx: Context, since: str, most: int) -> tuple[list[Task], 
             if taken < most and ended_at(task) >= since:
                 found.append(task)
                 taken += 1
-    return found, total
+    return found, sum(counts.values())
 
 
 async def ended_before(ctx: Context, before: str, most: int) -> list[Task]:
@@ -87,10 +100,6 @@ async def _of_hour(ctx: Context, hour: str) -> AsyncIterator[Task]:
         after = page[-1]
 
 
-def _hours(first: str, last: str) -> list[str]:
-    moment, end = datetime.fromisoformat(f"{first}:00"), datetime.fromisoformat(f"{last}:00")
-    hours: list[str] = []
-    while moment <= end:
-        hours.append(moment.isoformat()[:HOUR])
-        moment += timedelta(hours=1)
-    return hours
+def _after(hour: str) -> str:
+    """The hour after."""
+    return (datetime.fromisoformat(f"{hour}:00") + timedelta(hours=1)).isoformat()[:HOUR]

@@ -70,7 +70,7 @@ class TaskOwnedByOther(Refused):
 @error
 class TaskInvalidState(Refused):
     code = "task_invalid_state"
-    text = "{task_id} is {status}, so it cannot {action}; allowed: {allowed}"
+    text = "{task_id} is {status}, so action {action} is impossible; possible: {allowed}"
     task_id: str
     status: str
     action: str

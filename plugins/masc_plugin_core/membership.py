@@ -230,7 +230,6 @@ class Started:
     effect=WRITE,
     role=WORKER,
     limit="task_ops",
-    auto_join=False,
     room_argument="path",
     errors=(BindingRequired, PathNotAllowed, StorageBusy, BudgetExceeded),
     examples=({"task_title": "Fix login"},),

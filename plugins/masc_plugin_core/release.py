@@ -15,7 +15,7 @@ __all__ = ["masc_agent_released"]
 
 
 @hookimpl
-async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool) -> Mapping[str, list[str]]:
+async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool, reason: str) -> Mapping[str, list[str]]:
     """Return the agent's unfinished tasks to the board unless kept, and clear reservations for it."""
     await ctx.last_number("task")  # a task that is reserved for the agent meanwhile must not be overlooked
     for reserved in await ctx.tasks.scan("reserved", agent.name.lower()):
@@ -25,14 +25,14 @@ async def masc_agent_released(ctx: Context, agent: Agent, keep_tasks: bool) -> M
         return {"tasks_kept": [await still(ctx, t.id) for t in held]}
     presence = (await ctx.presence.peek([agent.name.lower()]))[0]
     since = presence.last_seen if presence else timestamp(parse_time(ctx.now))
-    own = ctx.caller.name.lower() == agent.name.lower()
-    text = f"{agent.name} left" if own else f"agent {agent.name} silent since {since}"
+    text = f"{agent.name} left" if reason == "leave" else f"agent {agent.name} silent since {since}"
+    told = None if reason == "leave" else agent.name
     locks: list[str] = []
     for task in held:
         freed = evolve(task, status="todo", assignee=None, claimed_at=None, started_at=None, updated_at=ctx.now)
         ctx.tasks.put(evolve(freed, log=line(ctx, task, text)))
         ctx.event("task_released", task.id, previous=task.status, status="todo", assignee=agent.name)
-        ctx.system_message(f"{task.id} todo again, {text}: {task.title}")
+        ctx.system_message(f"{task.id} todo again, {text}: {task.title}", to=told)
         for part in await ctx.ask("masc_task_ended", ctx=ctx, task=task):
             locks += part.get("locks_released", ())
     return {"tasks_released": [t.id for t in held], "locks_released": locks}

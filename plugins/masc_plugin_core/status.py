@@ -14,7 +14,7 @@ from masc_core.convert import unstructure
 from masc_core.frozen import frozen
 from masc_core.records import UNFINISHED, Task
 from masc_plugin_core.board import DAY_SECONDS
-from masc_plugin_core.endings import first_since, newest_since
+from masc_plugin_core.endings import counted_since, newest_since
 
 __all__ = ["masc_status"]
 
@@ -218,7 +218,7 @@ async def _shown_tasks(ctx: Context, counts: dict[str, int]) -> tuple[list[Task]
         if counts.get(status) and len(shown) < SHOWN:
             shown += await ctx.tasks.scan("status", status, limit=SHOWN - len(shown))
     since = ctx.after(-DAY_SECONDS)
-    _, ended = await first_since(ctx, since)
+    ended = sum((await counted_since(ctx, since)).values())
     total = sum(counts.get(s, 0) for s in UNFINISHED) + ended
     if ended and len(shown) < SHOWN:
         shown += await newest_since(ctx, since, SHOWN - len(shown))

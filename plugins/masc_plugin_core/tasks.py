@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from masc_core import READ, READER, WORKER, WRITE, AgentName, Bound, CallerUse, Context, Parsed, TaskId, Title, tool
-from masc_core.agents import find_agent, unfinished_tasks
-from masc_core.errors import AgentNotFound, BudgetExceeded
+from masc_core.agents import find_agent, name_meant, unfinished_tasks
+from masc_core.errors import AgentNotFound, BudgetExceeded, InvalidFilePath, InvalidTaskId
 from masc_core.frozen import evolve, frozen
 from masc_core.records import ARCHIVE, FINISHED, UNFINISHED, Task, TaskNotFound, TaskStatus, TaskSummary, held_by
 from masc_core.values import (
@@ -66,9 +66,9 @@ def _task_ids(field_name: str, value: list[str]) -> list[str]:
     return list(dict.fromkeys(parse_task_id(f"{field_name}.{i}", item) for i, item in enumerate(value)))
 
 
-Paths = Annotated[list[str], Parsed(_paths), Verbatim()]
-Dependencies = Annotated[list[str], Bound(maxItems=50), Parsed(_task_ids), Verbatim()]
-TaskIds = Annotated[list[str], Parsed(_task_ids), Verbatim()]
+Paths = Annotated[list[str], Parsed(_paths, raises=InvalidFilePath), Verbatim()]
+Dependencies = Annotated[list[str], Bound(maxItems=50), Parsed(_task_ids, raises=InvalidTaskId), Verbatim()]
+TaskIds = Annotated[list[str], Parsed(_task_ids, raises=InvalidTaskId), Verbatim()]
 Status = Literal["recent", "open", "all", "todo", "claimed", "in_progress", "done", "cancelled"]
 _GROUPS: Mapping[str, tuple[TaskStatus, ...]] = {
     "all": (*UNFINISHED, *FINISHED),
@@ -165,6 +165,7 @@ async def masc_tasks(
     statuses = _GROUPS.get(status, (status,))
     wanted = offset + limit
     if assignee is not None:
+        assignee = await name_meant(ctx, assignee)
         found, total = await _assigned(ctx, assignee, statuses, wanted)
     else:
         counts = await ctx.tasks.count("status")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from masc_core import READ, READER, Context, TaskId, tool
-from masc_core.agents import match_agent
+from masc_core.agents import name_meant
 from masc_core.frozen import frozen
 from masc_core.values import ActorName
 from masc_plugin_cost.buckets import Part, parts_since
@@ -64,7 +64,7 @@ async def masc_cost_report(
     """Sum up logged costs by agent, model and task."""
     window = WINDOWS.get(period)
     since = None if window is None else ctx.after(-window)
-    parts = await parts_since(ctx, since, None if agent is None else await _name(ctx, agent), task_id)
+    parts = await parts_since(ctx, since, None if agent is None else (await name_meant(ctx, agent)).lower(), task_id)
     by_agent, by_model, by_task = _shares(parts)
     return Report(
         period=period,
@@ -78,12 +78,6 @@ async def masc_cost_report(
         by_task=by_task,
         from_=since,
     )
-
-
-async def _name(ctx: Context, given: str) -> str:
-    """Whom a reader means; a name that is not known (any more) may still have costs."""
-    found = await match_agent(ctx, given)
-    return (found.name if found else given).lower()
 
 
 def _shares(parts: Iterable[Part]) -> tuple[list[Share], list[Share], list[Share]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from masc_core import ADMIN, READ, READER, WORKER, AgentName, Context, Role, tool
+from masc_core.agents import name_meant
 from masc_core.errors import AgentNameRequired
 from masc_core.frozen import frozen
 from masc_plugin_ratelimit.limits import (
@@ -55,6 +56,7 @@ async def masc_rate_limit_status(ctx: Context, agent_name: AgentName | None = No
     if agent_name is None or agent_name.lower() == me.lower():
         return await _usage(ctx, me, ctx.caller.role, ctx.remember(Callers).seen(key_of(ctx)))
     ctx.ensure_role(ADMIN)
+    agent_name = await name_meant(ctx, agent_name)
     role, by_token = await _standing(ctx, agent_name)
     return await _usage(ctx, agent_name, role, _windows(ctx, agent_name.lower(), by_token))
 

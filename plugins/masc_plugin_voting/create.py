@@ -24,7 +24,7 @@ def _options(field: str, value: list[str]) -> list[str]:
 def _ensure_distinct(field: str, options: list[str]) -> None:
     looks = [likeness(option) for option in options]
     if "" in looks:
-        raise InvalidArgument(field=f"{field}.{looks.index('')}", reason="blank", expected="more than blanks")
+        raise InvalidArgument(field=f"{field}.{looks.index('')}", reason="blank", expected="must be more than blanks")
     if len(set(looks)) < len(looks):
         raise InvalidArgument(
             field=field, reason="duplicate", expected="must be distinct to the eye, ignoring case, secrets taken out"

@@ -7,12 +7,12 @@ import os
 from masc_core.context import Context
 from masc_core.errors import InvalidArgument
 from masc_core.frozen import evolve, frozen
-from masc_core.records import TaskWorktree
 from masc_core.values import agent_name
 from masc_plugin_worktree.errors import BranchNotFound, GitFailed, WorktreeConflict
 from masc_plugin_worktree.lease import exclusive
 from masc_plugin_worktree.records import WORKTREES, Worktree, worktree_key
 from masc_plugin_worktree.repository import DIRECTORY, HEADS, Checkout, Repository, open_repository
+from masc_plugin_worktree.ties import tie
 
 __all__ = ["Created", "branch_of", "check_names", "create"]
 
@@ -88,20 +88,7 @@ async def _remember(ctx: Context, record: Worktree, created: bool) -> None:
         worktrees.put(record)
     if created:
         ctx.event("worktree_created", record.task_id, agent=record.agent, path=record.path, branch=record.branch)
-    await _tie_to_task(ctx, record)
-
-
-async def _tie_to_task(ctx: Context, record: Worktree) -> None:
-    """The task on the board shows where its assignee works on it."""
-    task = await ctx.tasks.find(record.task_id)
-    if task is None or (task.assignee or "").lower() != record.agent.lower():
-        return
-    place = TaskWorktree(record.path, record.branch)
-    if task.worktree != place:
-        ctx.tasks.put(evolve(task, worktree=place, updated_at=ctx.now))
-    agent = await ctx.agents.find(record.agent.lower())
-    if agent is not None and agent.current_task != task.id and task.status in {"claimed", "in_progress"}:
-        ctx.agents.put(evolve(agent, current_task=task.id))
+    await tie(ctx, record)
 
 
 @frozen

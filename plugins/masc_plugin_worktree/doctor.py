@@ -11,6 +11,7 @@ from masc_core.doctor.findings import Report, answer
 from masc_plugin_worktree.errors import GitFailed, NotAGitRepository
 from masc_plugin_worktree.records import WORKTREES, Worktree
 from masc_plugin_worktree.repository import DIRECTORY, open_repository
+from masc_plugin_worktree.ties import untie
 
 __all__ = ["examine"]
 
@@ -56,10 +57,9 @@ async def examine(ctx: Context, fix: bool) -> Mapping[str, Any] | None:
 
 async def _forget(ctx: Context, record: Worktree) -> bool:
     async def change(work: Context) -> bool:
-        worktrees = work.collection(WORKTREES)
-        found = next((w for w in await worktrees.scan() if w.path == record.path), None)
+        found = next((w for w in await work.collection(WORKTREES).scan() if w.path == record.path), None)
         if found is not None and not _there(found):
-            worktrees.delete(found)
+            await untie(work, found)
             return True
         return False
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from masc_core.agents import is_live, match_agent
 from masc_core.context import Context
-from masc_core.frozen import evolve, frozen
+from masc_core.frozen import frozen
 from masc_plugin_worktree.create import check_names
 from masc_plugin_worktree.errors import BranchUnmerged, GitFailed, WorktreeDirty, WorktreeNotFound
 from masc_plugin_worktree.lease import exclusive
 from masc_plugin_worktree.records import WORKTREES, Worktree, worktree_key
 from masc_plugin_worktree.repository import HEADS, Checkout, Repository, open_repository
+from masc_plugin_worktree.ties import untie
 
 __all__ = ["Removed", "remove"]
 
@@ -58,14 +59,10 @@ async def _owner(ctx: Context) -> str:
 
 
 async def _forget(ctx: Context, key: str, result: Removed) -> None:
-    worktrees = ctx.collection(WORKTREES)
-    record = await worktrees.find(key)
+    record = await ctx.collection(WORKTREES).find(key)
     if record is None:
         return
-    worktrees.delete(record)
-    task = await ctx.tasks.find(record.task_id)
-    if task is not None and task.worktree is not None and task.worktree.path == record.path:
-        ctx.tasks.put(evolve(task, worktree=None, updated_at=ctx.now))
+    await untie(ctx, record)
     ctx.event(
         "worktree_removed",
         record.task_id,

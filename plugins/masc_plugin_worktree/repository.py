@@ -142,7 +142,7 @@ class Repository:
         """``name``, if git takes it for a branch. Raises :class:`InvalidArgument`, for option-like names before git runs."""
         # The full reference, and not --branch, which would expand @{-1}.
         if name.startswith("-") or not (await self.git("check-ref-format", HEADS + name, accept=(0, 1))).ok:
-            raise InvalidArgument(field=field, reason="ref", expected="a branch name that git accepts")
+            raise InvalidArgument(field=field, reason="ref", expected="must be a branch name that git accepts")
         return name
 
 

@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
+from masc_core.records import PRESENCE
+from masc_core.store.collections import View
+from masc_core.store.transaction import Transaction
 from masc_core.testing import ManualClock, MascApp
 from masc_plugin_comm.mentions import find_tokens
+
+BOUND = 20.0
 
 
 async def send(masc: MascApp, count: int, agent: str = "claude") -> None:
@@ -100,6 +105,28 @@ async def test_a_waiting_listener_is_woken_by_a_message(masc: MascApp) -> None:
     heard = await asyncio.wait_for(waiting, 20)
     assert [m["content"] for m in heard["messages"]] == ["message 0"]
     assert heard["timed_out"] is False
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_of_two_calls_that_listen_one_may_end_and_the_agent_listens_on(masc: MascApp, cancelled: int) -> None:
+    await masc.call("masc_join", "gemini")
+
+    async def marks() -> int:
+        presence = (await View(PRESENCE, Transaction(masc.kernel.start_room.driver)).peek(["gemini"]))[0]
+        assert presence is not None
+        return len(presence.listening)
+
+    waiting = []
+    async with asyncio.timeout(BOUND):
+        for timeout in (300, 100):
+            waiting.append(asyncio.create_task(masc.call("masc_listen", "gemini", timeout=timeout)))
+            while await marks() < len(waiting):
+                await asyncio.sleep(0)
+        for task, status in ((waiting[cancelled], "listening"), (waiting[1 - cancelled], "active")):
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert [a["status"] for a in (await masc.call("masc_who"))["agents"]] == [status]
 
 
 async def test_a_cancelled_listener_leaves_no_mark(masc: MascApp) -> None:

@@ -326,3 +326,16 @@ async def test_eight_processes_claim_five_hundred_tasks_each_once(tmp_path: Path
     assert [worker.returncode for worker in workers] == [0] * 8
     assert len(claimed) == 500
     assert len(set(claimed)) == 500
+
+
+async def test_a_name_in_masc_tasks_means_whom_it_means_in_masc_add_task(masc: MascApp) -> None:
+    await masc.call("masc_add_task", "gemini-a", title="A")
+    await masc.call("masc_claim", "gemini-a", task_id="task-001")
+    await masc.call("masc_add_task", "claude", title="B", assignee="gemini")
+    assert (await masc.call("masc_claim", "gemini-a", task_id="task-002"))["changed"] is True
+    await masc.call("masc_done", "gemini-a", task_id="task-002")
+    for status in ("recent", "all"):
+        tasks = (await masc.call("masc_tasks", assignee="Gemini", status=status))["tasks"]
+        assert [t["id"] for t in tasks] == ["task-001", "task-002"]
+    await masc.call("masc_join", "gemini-b")
+    assert (await masc.error("masc_tasks", assignee="gemini"))["code"] == "ambiguous_agent"

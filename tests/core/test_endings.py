@@ -53,6 +53,35 @@ async def test_recent_tasks_of_many_hours_come_in_the_order_of_the_board(masc: M
     assert [page["more"] for page in pages] == [True, True, True, False]
 
 
+@pytest.mark.parametrize("each", [1, 25])
+async def test_a_clock_that_jumps_leaves_no_task_that_is_counted_and_never_shown(
+    masc: MascApp, clock: ManualClock, each: int
+) -> None:
+    """Once with as few as are counted one by one, once with as many as are counted by the hour."""
+
+    async def shown() -> tuple[list[str], dict[str, Any]]:
+        pages = [await masc.call("masc_tasks", limit=10, offset=offset) for offset in range(0, 2 * each + 10, 10)]
+        assert len({page["total"] for page in pages}) == 1
+        assert [page["more"] for page in pages] == [
+            page["total"] > n for n, page in enumerate(pages, 1) for n in [10 * n]
+        ]
+        return sorted(i for page in pages for i in ids(page)), pages[0]
+
+    early = [await finish(masc, f"early {n}") for n in range(each)]
+    clock.jump(-2 * DAY)
+    assert (await shown())[0] == sorted(early)
+    wrong = [await finish(masc, f"wrong {n}") for n in range(each)]
+    assert (await shown())[0] == sorted(early + wrong)
+    clock.jump(2 * DAY + 3600)
+    late = [await finish(masc, f"late {n}") for n in range(each)]
+    found, page = await shown()
+    assert found == sorted(early + late)
+    assert page["total"] == 2 * each
+    status = await masc.call("masc_status")
+    assert len(status["tasks"]) + status["more"]["tasks"] == 2 * each
+    assert not {t["id"] for t in status["tasks"]} & set(wrong)
+
+
 async def test_an_agents_finished_tasks_are_counted_and_paged(masc: MascApp) -> None:
     done = [await finish(masc, f"t{n}") for n in range(5)]
     await finish(masc, "other", "gemini")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support_core import DEAD, call, session, stdio
 
 from masc_core.frozen import evolve
@@ -123,6 +124,17 @@ async def test_a_zombie_is_cleaned_up_and_taken_over(masc: MascApp, clock: Manua
     assert (taken["agent"], taken["taken_over"], taken["rejoined"]) == ("claude", True, False)
     assert taken["session_id"] != first["session_id"]
     assert (await masc.call("masc_tasks"))["tasks"][0]["status"] == "todo"
+
+
+@pytest.mark.parametrize("tool", ["masc_start", "masc_init"])
+async def test_a_zombies_name_is_taken_over_by_whoever_begins_under_it(
+    masc: MascApp, clock: ManualClock, tool: str
+) -> None:
+    """The name is decided before presence is refreshed."""
+    await call(masc, session(masc, "a"), "masc_join", agent_name="claude")
+    await clock.advance(301)
+    taken = (await call(masc, session(masc, "b"), tool, agent_name="claude"))["agent"]
+    assert (taken["agent"], taken["taken_over"]) == ("claude", True)
 
 
 async def test_a_zombie_whose_process_ended_is_taken_over_too(masc: MascApp, clock: ManualClock) -> None:

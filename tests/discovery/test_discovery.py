@@ -56,7 +56,7 @@ async def test_listening_comes_between_and_the_last_seen_first(masc: MascApp, cl
     await masc.call("masc_heartbeat", "busy")
     tx = Transaction(masc.kernel.start_room.driver)
     presence = await View(PRESENCE, tx).get("listener")
-    View(PRESENCE, tx).put(evolve(presence, listening_until=timestamp(clock.now() + 60)))
+    View(PRESENCE, tx).put(evolve(presence, listening={"w": timestamp(clock.now() + 60)}))
     await tx.commit()
     assert await found(masc, "x") == ["late", "Also", "early", "listener", "busy"]
 

@@ -26,6 +26,37 @@ async def test_a_misspelt_argument_names_the_nearest(masc: MascApp) -> None:
     assert "agent_name" in (await masc.error("masc_claim", "claude", agentname="x"))["details"]["expected"]
 
 
+COMMON = {"invalid_argument", "invalid_agent_name"}
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACTS))
+def test_whatever_an_argument_is_refused_with_is_in_the_contract(name: str) -> None:
+    contract = CONTRACTS[name]
+    declared = COMMON | {error.code for error in contract.errors}
+    assert len({error.code for error in contract.errors}) == len(contract.errors)
+    codes = set()
+    for field, schema in contract.input["properties"].items():
+        bad: Any
+        for bad in ("", " ", "a b", "../x", "x" * 600, "a\n", "\x00", -1, {}):
+            value = [bad] if schema.get("type") == "array" else bad
+            arguments = {**contract.tool.examples[0], field: value}
+            try:
+                contract.validate(arguments)
+            except MascError as error:
+                codes.add(error.code)
+    assert codes <= declared
+
+
+def test_a_parameter_brings_the_error_it_is_refused_with() -> None:
+    def codes(tool: str) -> set[str]:
+        return {error.code for error in CONTRACTS[tool].errors}
+
+    assert codes("masc_claim") >= {"invalid_task_id", "task_not_found"}
+    assert codes("masc_add_task") >= {"invalid_task_id", "invalid_file_path"}
+    assert codes("masc_lock") == {"invalid_task_id", "invalid_file_path", "file_locked"}
+    assert "invalid_task_id" in codes("masc_worktree_remove")
+
+
 async def test_of_equally_near_names_the_first_is_named(masc: MascApp) -> None:
     """agent_name and agent_type are equally like agnet; the caller is what was meant."""
     details = (await masc.error("masc_join", agnet="claude"))["details"]

@@ -146,7 +146,7 @@ def test_worktrees_that_lost_their_checkout_or_their_owner(project: Path) -> Non
 
     run = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(project)]
     subprocess.run([*run, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    for task in ("gone", "left", "kept"):
+    for task in ("left", "kept", "gone"):
         call(project, "masc_worktree_create", task_id=task, agent="codex" if task == "left" else "claude")
     call(project, "masc_leave", agent="codex")
     place = project / ".worktrees"
@@ -166,6 +166,7 @@ def test_worktrees_that_lost_their_checkout_or_their_owner(project: Path) -> Non
     }
     fixed = found(doctor(project, "--fix"))
     assert (fixed["worktree_missing"][1], fixed["worktree_orphaned"][1]) == (True, False)
+    assert call(project, "masc_agents")["agents"][0]["worktree"] == str(place / "claude-kept")
     assert "worktree_missing" not in found(doctor(project))
     assert (place / "codex-left").is_dir()
 

@@ -242,6 +242,8 @@ async def test_with_auth_off_everybody_may_look_at_everybody(room: MascApp) -> N
     await call(room, "masc_add_task", at(room, "192.0.2.7"), agent_name="claude", title="t")
     seen = await call(room, "masc_rate_limit_status", at(room), agent_name="claude")
     assert {c["category"]: c["current"] for c in seen["categories"]}["task_ops"] == 1
+    await call(room, "masc_add_task", at(room), agent_name="codex-7", title="t")
+    assert (await call(room, "masc_rate_limit_status", at(room), agent_name="codex"))["agent"] == "codex-7"
     error = (await call(room, "masc_rate_limit_status", at(room)))["error"]
     assert error["code"] == "agent_name_required"
 
