@@ -102,7 +102,7 @@ class Waiting(Generic[L]):
         try:
             await self._ctx.transact(mark)
         except StorageUnavailable:
-            self._marked = None  # a full disk takes no mark, and messages can still come
+            self._marked = False  # a full disk takes no mark, and messages can still come
 
     async def _unmark(self) -> None:
         """Take back this call's own mark; a parallel call of the same agent has another."""
