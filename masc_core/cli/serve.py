@@ -132,7 +132,7 @@ async def _serve(wanted: Wanted) -> None:
 
 
 def _build(wanted: Wanted) -> tuple[Kernel, Adapter]:
-    """What serves, not yet opened. Raises :class:`StartError`."""
+    """What serves, not yet opened. Raises :class:`StartError`, and ``click.UsageError`` for options that make no sense."""
     from masc_core.credentials import ProcessToken
     from masc_core.kernel import Kernel
     from masc_core.plugins import load
@@ -178,14 +178,11 @@ async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
         tls=server_context(wanted.tls_cert, wanted.tls_key) if wanted.tls_cert else None,
         max_body=kernel.start_room.settings.server.max_body_bytes,
     )
-    announcement = Announcement(kernel.start_room.directory, wanted.as_json)
     app = build_app(
         adapter.server, options, health=adapter.health, endpoint_check=adapter.check_endpoint, admit=adapter.admit
     )
-    try:
+    async with Announcement(kernel.start_room, wanted.as_json) as announcement:
         await serve_http(app, options, ready=announcement.make, stopping=kernel.stopping)
-    finally:
-        announcement.withdraw()
 
 
 @contextlib.contextmanager
@@ -236,7 +233,9 @@ def _network(text: str) -> Network:
     try:
         return network(text)
     except ValueError as error:
-        raise StartError(message=f"--trusted-proxy {text} is no address and no network: {error}") from error
+        raise click.BadParameter(
+            f"{text} is no address and no network: {error}", param_hint="--trusted-proxy"
+        ) from error
 
 
 def _directory(text: str) -> Path:

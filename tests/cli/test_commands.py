@@ -9,8 +9,11 @@ from pathlib import Path
 import orjson
 import pytest
 from cli_support import ENVIRONMENT, MASC, add_task, masc
+from click.testing import CliRunner
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
+
+from masc_core.cli import main
 
 COMMANDS = ["serve", "demo", "status", "tools", "call", "mode", "pause", "resume", "schemas", "bench"]
 
@@ -44,6 +47,7 @@ def test_each_command_explains_itself(project: Path, command: list[str]) -> None
         ["serve", "--stdio", "--http"],
         ["serve", "--http", "--port", "70000"],
         ["serve", "--http", "--agent", "claude"],
+        ["serve", "--http", "--trusted-proxy", "nosuch"],
     ],
 )
 def test_wrong_usage_is_2(project: Path, arguments: list[str]) -> None:
@@ -111,10 +115,21 @@ def test_call_of_an_unknown_tool_names_near_ones(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "system", "x" * 65])
-def test_call_refuses_what_is_no_agent_name(project: Path, name: str) -> None:
-    ran = masc(project, "call", "masc_status", f"--agent={name}")
-    assert ran.status == 1
-    assert "--agent" in ran.err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["call", "masc_status"],
+        ["status"],
+        ["tools"],
+        ["mode", "--suggest"],
+        ["serve", "--stdio"],
+        ["cost", "log", "--model", "m", "--input-tokens", "1", "--output-tokens", "1"],
+    ],
+)
+def test_what_is_no_agent_name_is_wrong_usage(project: Path, command: list[str], name: str) -> None:
+    ran = CliRunner().invoke(main, [*command, "--project", str(project), f"--agent={name}"])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--agent" in ran.stderr
 
 
 async def _listed(project: Path, *options: str) -> bytes:
@@ -198,12 +213,12 @@ def test_mode_takes_a_budget(project: Path) -> None:
         (["--mode", "minimal", "--max-tokens", "2000"], "goes with mode budget"),
     ],
 )
-@pytest.mark.parametrize("command", [["tools"], ["serve", "--stdio"]])
-def test_an_unknown_mode_is_one_sentence(project: Path, command: list[str], options: list[str], said: str) -> None:
-    ran = masc(project, *command, *options)
-    assert (ran.status, ran.out) == (1, "")
-    assert said in ran.err
-    assert ran.err.count("\n") == 1
+@pytest.mark.parametrize("command", [["tools"], ["tools", "--json"], ["serve", "--stdio"], ["serve", "--http"]])
+def test_a_mode_that_cannot_be_is_wrong_usage(project: Path, command: list[str], options: list[str], said: str) -> None:
+    ran = CliRunner().invoke(main, [*command, "--project", str(project), *options])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert said in ran.stderr
+    assert not (project / ".masc").exists()
 
 
 def test_mode_shows_and_switches(project: Path) -> None:
