@@ -36,7 +36,7 @@ from masc_core.frozen import evolve, frozen
 from masc_core.identity import Bindings, Client, resolve
 from masc_core.modes import Active
 from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
-from masc_core.render import render
+from masc_core.render import printable, render
 from masc_core.rooms import Base, OpenRoom, resolve_base
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
@@ -117,7 +117,7 @@ class Outcome:
 
 def failure(error: MascError) -> Outcome:
     """The outcome of a refused or failed call."""
-    return Outcome({"error": error.as_dict()}, f"{error.code}: {error}", error)
+    return Outcome({"error": error.as_dict()}, f"{error.code}: {printable(str(error))}", error)
 
 
 def first_reads(kernel: Kernel, contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:

@@ -245,14 +245,25 @@ def _directory(text: str) -> Path:
     return path
 
 
+class _Lines(logging.Formatter):
+    """Log lines hold what agents sent; nothing of it steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from masc_core.render import printable_lines
+
+        return printable_lines(super().format(record))
+
+
+LINES = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
 def _log_to_stderr(level: str) -> None:
     """MASC logs at the level of the settings; libraries only what is wrong, unless everything is wanted."""
     chosen = level.upper()
-    logging.basicConfig(
-        stream=sys.stderr,
-        level="DEBUG" if chosen == "DEBUG" else max(logging.WARNING, getattr(logging, chosen)),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LINES)
+    below = "DEBUG" if chosen == "DEBUG" else max(logging.WARNING, getattr(logging, chosen))
+    logging.basicConfig(handlers=[handler], level=below)
     logging.getLogger("masc_core").setLevel(chosen)
 
 

@@ -285,3 +285,24 @@ def test_schemas_check_and_write(project: Path) -> None:
     }
     assert masc(project, "schemas", "--write", "contracts").status == 0
     assert not (project / "contracts/core/masc_old.json").exists()
+
+
+def test_nothing_that_is_shown_steers_the_terminal(project: Path) -> None:
+    steering = {"\x1b": r"\u001b", "\u202e": r"\u202e"}
+    add_task(project, "Fix \u202elogin")
+    masc(project, "call", "masc_lock", '{"file_path": "a\u202eb.py"}', "--agent", "claude")
+    runner = CliRunner()
+
+    def shown(*command: str) -> str:
+        ran = runner.invoke(main, [*command, "--project", str(project)])
+        assert not steering.keys() & set(ran.output), ran.output
+        return ran.output
+
+    assert r"why\u001b[2K\u202e" in shown("pause", "--reason", "why\x1b[2K\u202e")
+    status = shown("status")
+    assert r"Fix \u202elogin" in status
+    assert r"a\u202eb.py" in status
+    assert r"paused: why\u001b[2K\u202e" in status
+    refused = shown("call", "masc_lock", '{"file_path": "a\u202eb.py"}', "--agent", "gemini")
+    assert refused.startswith("file_locked: ")
+    assert r"a\u202eb.py" in refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from masc_core.cli._announce import Announcement
+from masc_core.cli.serve import LINES
 from masc_core.kernel import Kernel
 from masc_core.plugins import Registry
 from masc_core.rooms import Base
@@ -174,3 +176,8 @@ def test_starting_the_command_line_imports_little() -> None:
     code = "import sys, masc_core.cli.serve; print(sorted({'rich', 'uvicorn', 'masc_core.demo'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_log_lines_do_not_steer_the_terminal() -> None:
+    record = logging.LogRecord("masc_core", logging.ERROR, "", 0, "a\x1b[2K\u202e%s\nb", ("\x9b",), None)
+    assert LINES.format(record).endswith(r" ERROR masc_core: a\u001b[2K\u202e\u009b" + "\nb")
