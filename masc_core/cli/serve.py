@@ -178,9 +178,12 @@ async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
         tls=server_context(wanted.tls_cert, wanted.tls_key) if wanted.tls_cert else None,
         max_body=kernel.start_room.settings.server.max_body_bytes,
     )
-    app = build_app(
-        adapter.server, options, health=adapter.health, endpoint_check=adapter.check_endpoint, admit=adapter.admit
-    )
+    try:
+        app = build_app(
+            adapter.server, options, health=adapter.health, endpoint_check=adapter.check_endpoint, admit=adapter.admit
+        )
+    except StartError as error:
+        raise click.BadParameter(str(error), param_hint="--allowed-host") from error
     async with Announcement(kernel.start_room, wanted.as_json) as announcement:
         await serve_http(app, options, ready=announcement.make, stopping=kernel.stopping)
 

@@ -48,6 +48,7 @@ def test_each_command_explains_itself(project: Path, command: list[str]) -> None
         ["serve", "--http", "--port", "70000"],
         ["serve", "--http", "--agent", "claude"],
         ["serve", "--http", "--trusted-proxy", "nosuch"],
+        ["serve", "--http", "--port", "0", "--allowed-host", "http://a"],
     ],
 )
 def test_wrong_usage_is_2(project: Path, arguments: list[str]) -> None:
