@@ -152,7 +152,6 @@ class OpenRoom:
             return True
         async with self._lock:
             if self._driver is None and (create or store_exists(self.settings, self.directory)):
-                keep_private(self.directory)
                 # A room that a guard keeps shut leaves nothing open.
                 async with AsyncExitStack() as opening:
                     driver = open_driver(self.settings, self.directory, self.clock)
@@ -226,7 +225,7 @@ def prepare_directory(directory: Path) -> None:
     """
     check_directory(directory)
     directory.mkdir(mode=0o700, exist_ok=True)
-    keep_private(directory)
+    _keep_private(directory)
     for name, text in ((".gitignore", "*\n"), ("config.toml", CONFIG_TEMPLATE)):
         try:
             with (directory / name).open("x", encoding="utf-8") as file:
@@ -242,9 +241,9 @@ def check_directory(directory: Path) -> None:
         raise StartError(message=f"{directory} is {what} where the room's directory belongs; move it away")
 
 
-def keep_private(directory: Path) -> None:
+def _keep_private(directory: Path) -> None:
     """Shut an existing directory of ours to everybody else; one that belongs to somebody else is theirs to shut."""
-    with contextlib.suppress(OSError):  # not there yet, or on a file system without modes
+    with contextlib.suppress(OSError):  # the file system has no modes
         found = directory.stat()
         if found.st_mode & 0o077 and found.st_uid == os.geteuid():
             directory.chmod(0o700)

@@ -179,7 +179,9 @@ async def test_only_a_writing_call_that_is_accepted_makes_the_room(repository: P
 
 @pytest.mark.parametrize("link", [False, True])
 @pytest.mark.parametrize("open_to", [0o755, 0o770, 0o701])
-async def test_a_room_is_for_its_owner_alone(repository: Path, registry: Registry, link: bool, open_to: int) -> None:
+async def test_a_new_room_is_for_its_owner_alone(
+    repository: Path, registry: Registry, link: bool, open_to: int
+) -> None:
     directory = repository / ".masc"
     place = repository.parent / "place" if link else directory
     place.mkdir()
@@ -189,9 +191,6 @@ async def test_a_room_is_for_its_owner_alone(repository: Path, registry: Registr
     async with Kernel(Base(repository, may_create=True), registry) as kernel:
         assert place.stat().st_mode & 0o777 == open_to
         assert (await kernel.call("masc_add_task", {"title": "T"}, client())).error is None
-        assert place.stat().st_mode & 0o777 == 0o700
-    place.chmod(open_to)
-    async with Kernel(Base(repository, may_create=True), registry):
         assert place.stat().st_mode & 0o777 == 0o700
 
 
