@@ -38,8 +38,8 @@ from masc_core.frozen import evolve, frozen
 from masc_core.identity import Bindings, Client, resolve
 from masc_core.modes import Active
 from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
-from masc_core.render import render
-from masc_core.rooms import OpenRoom, resolve_base
+from masc_core.render import printable, render
+from masc_core.rooms import Base, OpenRoom, resolve_base
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
@@ -121,7 +121,7 @@ class Outcome:
 
 def failure(error: MascError) -> Outcome:
     """The outcome of a refused or failed call."""
-    return Outcome({"error": error.as_dict()}, f"{error.code}: {error}", error)
+    return Outcome({"error": error.as_dict()}, f"{error.code}: {printable(str(error))}", error)
 
 
 def first_reads(kernel: Kernel, contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
@@ -234,17 +234,17 @@ async def _find_room(kernel: Kernel, call: Call) -> OpenRoom:
     tool = call.tool
     given = call.arguments.get(tool.room_argument) if tool.room_argument else None
     if given is not None:
-        base = resolve_base(_directory(kernel, call, given), explicit=True)
+        directory = _directory(kernel, call, given)
         try:
-            return kernel.rooms.at(base)
-        except StartError as error:  # that room's config.toml is at fault
+            return kernel.rooms.at(resolve_base(directory, explicit=True))
+        except StartError as error:  # that room's place or its config.toml is at fault
             raise InvalidArgument(field=tool.room_argument, reason="settings", expected=str(error)) from error
     return _present_room(kernel, call)
 
 
 def _present_room(kernel: Kernel, call: Call) -> OpenRoom:
     chosen = None if call.tool.start_room else call.bindings.room(call.client)
-    return kernel.start_room if chosen is None else kernel.rooms.at(resolve_base(chosen, explicit=True))
+    return kernel.start_room if chosen is None else kernel.rooms.at(Base(chosen, may_create=True))
 
 
 def _directory(kernel: Kernel, call: Call, given: object) -> Path:
@@ -274,7 +274,7 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     tool = call.tool
     if (present := _present_room(kernel, call)) is not room:
         await _may_leave(kernel, call, present)
-    exists = await room.connect(create=False)
+    exists = await _connect(room, create=False)
     record = None
     tx = None
     if exists:
@@ -286,7 +286,7 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
         await _ensure_acceptable(kernel, call, room)
-        await room.connect(create=True)
+        await _connect(room, create=True)
         if not tool.transactional:
             _, call.room_created = await room.transact(lambda tx: room.found(tx, actor))
         tx, record = Transaction(room.driver), room.record()
@@ -297,6 +297,14 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     await _identify(ctx)
     await ctx.ask("masc_before_call", ctx=ctx)
     return ctx
+
+
+async def _connect(room: OpenRoom, create: bool) -> bool:
+    """Connect a room's store; what would have stopped the start is something to mend while the server runs."""
+    try:
+        return await room.connect(create)
+    except StartError as error:
+        raise StorageUnavailable(backend=room.settings.storage.type, cause=str(error)) from error
 
 
 async def _may_leave(kernel: Kernel, call: Call, present: OpenRoom) -> None:

@@ -12,10 +12,11 @@ from typing import Any
 
 from masc_core.values import CONTROLS
 
-__all__ = ["render"]
+__all__ = ["printable", "printable_lines", "render"]
 
 _LEADING = ("id", "name", "seq", "agent", "file_path", "path", "status")
 _UNSAFE = re.compile(rf"{CONTROLS}|\\(?=[nru\\]|{CONTROLS})")
+_CONTROL = re.compile(CONTROLS)
 _BARE = re.compile(r"[\w./:@+-]+\Z").match
 _QUOTES = re.compile('"+').findall
 _CONTAINERS = frozenset({dict, list})
@@ -34,6 +35,16 @@ def render(structured: Mapping[str, Any], headline: str = "") -> str:
             lines.append(f"{name}:")
             lines += _items("", value)
     return "\n".join(lines) or "ok"
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a model, on one line and with nothing in it that moves a cursor or turns the writing."""
+    return text if text.isascii() and text.isprintable() else _CONTROL.sub(_escaped, text)
+
+
+def printable_lines(text: str) -> str:
+    """As :func:`printable`, with its line ends."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _items(pad: str, items: Sequence[Any]) -> list[str]:

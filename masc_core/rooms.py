@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
+from masc_core._checkout import common_directory, is_bare, linked_worktrees, main_checkout, top_level
 from masc_core.clock import Clock, timestamp
 from masc_core.errors import StartError, StorageUnavailable
 from masc_core.frozen import frozen
@@ -56,7 +58,7 @@ class Base:
 def find_base(project: str | None, environ: Mapping[str, str] | None = None) -> Base:
     """The base directory: ``--project``, MASC_BASE_PATH, ME_ROOT or the working directory, resolved.
 
-    Raises :class:`StartError` when it is no directory.
+    Raises :class:`StartError` when it is no directory, and as :func:`resolve_base` does.
     """
     environ = os.environ if environ is None else environ
     chosen = project or environ.get("MASC_BASE_PATH") or environ.get("ME_ROOT")
@@ -68,33 +70,39 @@ def find_base(project: str | None, environ: Mapping[str, str] | None = None) -> 
 
 def resolve_base(start: Path, explicit: bool) -> Base:
     """From ``start``: the main checkout of a linked worktree, then the nearest ancestor with ``.masc/``, else the git top
-    level, else the directory itself."""
+    level, else the directory itself.
+
+    Raises :class:`StartError` where something else has the place of the room's directory, and for a linked worktree
+    without a room whose main checkout nothing tells: a room made there would be a second one.
+    """
+    base = _resolve(start, explicit)
+    check_directory(base.path / ".masc")
+    return base
+
+
+def _resolve(start: Path, explicit: bool) -> Base:
     start = start.resolve()
-    top = _git_top(start)
-    if top is not None and (main := _main_checkout(top)) is not None:
-        start = top = main
+    top = top_level(start)
+    common = None if top is None else common_directory(top)
+    if top is not None and common is not None and (main := main_checkout(top, common)) is not None:
+        start, top, common = main, main, None
     for candidate in (start, *start.parents):
-        if (candidate / ".masc").is_dir():
+        # A link to nothing is a room that is out of reach just now, not one that is missing.
+        if (directory := candidate / ".masc").is_dir() or directory.is_symlink():
             return Base(candidate, True)
+    if top is not None and common is not None:
+        return Base(_shared_by(top, common), True)
     return Base(top or start, explicit or top is not None)
 
 
-def _git_top(start: Path) -> Path | None:
-    return next((p for p in (start, *start.parents) if (p / ".git").exists()), None)
-
-
-def _main_checkout(top: Path) -> Path | None:
-    """The main checkout of a linked worktree; ``None`` for any other checkout (a submodule too has a .git file)."""
-    link = top / ".git"
-    if not link.is_file():
-        return None
-    try:
-        git_dir = Path(link.read_text(encoding="utf-8").removeprefix("gitdir:").strip())
-        common = (top / git_dir).resolve() / "commondir"
-        common_dir = (common.parent / common.read_text(encoding="utf-8").strip()).resolve()
-    except (OSError, ValueError):
-        return None
-    return common_dir.parent if common_dir.name == ".git" else None
+def _shared_by(top: Path, common: Path) -> Path:
+    """Which of a bare repository's worktrees has the room of all; ``top`` where none has one yet."""
+    if not is_bare(common):
+        raise StartError(
+            message=f"{top} is a linked worktree of {common}, which does not say where the main checkout is; run "
+            f"git config core.worktree DIR there with the main checkout's directory, or name that with --project"
+        )
+    return next((p for p in linked_worktrees(common) if (p / ".masc").is_dir()), top)
 
 
 @define
@@ -110,6 +118,8 @@ class OpenRoom:
     """How guards put drivers of their own round this room's: the implementations of ``masc_store``, in order."""
     memory: dict[str, Any] = field(factory=dict, init=False, repr=False)
     """What plugins remember of the room in this process, each under its own name; gone when the process ends."""
+    prepared: asyncio.Event = field(factory=asyncio.Event, init=False, repr=False)
+    """Set once this process has made the room's directory, or found it where a room was to be made."""
     _driver: Driver | None = field(default=None, repr=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
     _line: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
@@ -173,6 +183,7 @@ class OpenRoom:
             return
         try:
             prepare_directory(self.directory)
+            self.prepared.set()
         except OSError as error:
             raise StorageUnavailable(backend=self.settings.storage.type, cause=str(error)) from error
 
@@ -208,14 +219,34 @@ class OpenRoom:
 
 
 def prepare_directory(directory: Path) -> None:
-    """Make ``.masc/`` (0700) with its .gitignore and a config file of comments, leaving what is there."""
+    """Make ``.masc/`` (0700) with its .gitignore and a config file of comments, leaving what is there.
+
+    Raises :class:`StartError` as :func:`check_directory` does, and ``OSError``.
+    """
+    check_directory(directory)
     directory.mkdir(mode=0o700, exist_ok=True)
+    _keep_private(directory)
     for name, text in ((".gitignore", "*\n"), ("config.toml", CONFIG_TEMPLATE)):
         try:
             with (directory / name).open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
             continue
+
+
+def check_directory(directory: Path) -> None:
+    """Raise :class:`StartError` where something else has the place of a room's directory."""
+    if os.path.lexists(directory) and not directory.is_dir():
+        what = "a file" if directory.exists() else "a link to nothing"
+        raise StartError(message=f"{directory} is {what} where the room's directory belongs; move it away")
+
+
+def _keep_private(directory: Path) -> None:
+    """Shut an existing directory of ours to everybody else; one that belongs to somebody else is theirs to shut."""
+    with contextlib.suppress(OSError):  # the file system has no modes
+        found = directory.stat()
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            directory.chmod(0o700)
 
 
 class Rooms:

@@ -9,7 +9,7 @@ import difflib
 import os
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -130,6 +130,8 @@ KERNEL_SECTIONS: Mapping[str, type] = {
     "server": ServerSettings,
     "plugins": PluginSettings,
 }
+_ALIKE = 0.5
+"""How alike, from 0 to 1, a name must be to be suggested for another."""
 _ACCEPTED: Mapping[type, tuple[type, ...]] = {float: (int, float), Decimal: (int, float)}
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
@@ -170,8 +172,8 @@ def load_settings(
         if name not in known and tolerant:
             continue
         if name not in known:
-            raise StartError(message=f"{config}: unknown section [{name}]{_nearest(name, known)}")
-        built = _build(config, name, known[name], content, origins)
+            raise StartError(message=f"{config}: unknown {_unknown(name, content, known)}")
+        built = _build(config, name, known, content, origins)
         if name in KERNEL_SECTIONS:
             values[name] = built
         else:
@@ -203,14 +205,18 @@ def _from_text(variable: str, text: str, section: str, key: str) -> Any:
         raise StartError(message=f"{variable} must be a whole number, not {text!r}") from None
 
 
-def _build(config: Path, name: str, cls: type, content: object, origins: Mapping[tuple[str, str], str]) -> Any:
+def _build(
+    config: Path, name: str, sections: Mapping[str, type], content: object, origins: Mapping[tuple[str, str], str]
+) -> Any:
     if not isinstance(content, dict):
         raise StartError(message=f"{config}: {name} must be a section [{name}]")
+    cls = sections[name]
     known = get_type_hints(cls)
     values: dict[str, Any] = {}
     for key, value in content.items():
         if key not in known:
-            raise StartError(message=f"{config}: unknown setting {name}.{key}{_nearest(key, known)}")
+            near = _nearest(key, _keys(sections, name), f"are {', '.join(known)}")
+            raise StartError(message=f"{config}: unknown setting {name}.{key}{near}")
         wanted = _plain(known[key])
         if type(value) not in _ACCEPTED.get(wanted, (wanted,)):
             raise StartError(message=f"{config}: {name}.{key} must be of type {wanted.__name__}, not {value!r}")
@@ -230,6 +236,24 @@ def _plain(hint: Any) -> type:
     return dict if origin is Mapping else origin
 
 
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+def _unknown(name: str, content: object, sections: Mapping[str, type]) -> str:
+    """What an unknown name at the top of the file is, and what was probably meant: a value is a setting without its
+    section, or has the place of a section."""
+    named = {section: f"[{section}]" for section in sections}
+    known = f"sections are {', '.join(named.values())}"
+    if isinstance(content, dict):
+        return f"section [{name}]{_nearest(name, named.items(), known)}"
+    return f"setting {name}{_nearest(name, [*_keys(sections), *named.items()], known)}"
+
+
+def _keys(sections: Mapping[str, type], own: str | None = None) -> list[tuple[str, str]]:
+    """Every key with how to name it, those of the section ``own`` first."""
+    ordered = sorted(sections, key=lambda section: section != own)
+    return [(k, k if s == own else f"{k} in [{s}]") for s in ordered for k in get_type_hints(sections[s])]
+
+
+def _nearest(name: str, candidates: Iterable[tuple[str, str]], known: str) -> str:
+    """The most alike of names with how to name them, the first of equals; all that is ``known`` where none is alike."""
+    rated = [(difflib.SequenceMatcher(None, name, candidate).ratio(), shown) for candidate, shown in candidates]
+    alike, shown = max(rated, key=lambda rating: rating[0])
+    return f"; did you mean {shown}?" if alike >= _ALIKE else f"; known {known}"

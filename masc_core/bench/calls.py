@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from masc_core.bench.engine import CallFailed
 from masc_core.bench.servers import BenchFailed, Target, explained
 from masc_core.frozen import frozen
+from masc_core.render import printable
 
 __all__ = ["Call", "all_tools", "bare", "choose", "listing", "of_tool"]
 
@@ -108,6 +109,6 @@ async def made(request: Request, target: Target, timeout: float) -> None:
     except MCPError as refused:
         if refused.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
             raise explained(refused, target, timeout) from refused
-        raise CallFailed(f"error {refused.code}: {' '.join(refused.message.split())[:200]}") from refused
+        raise CallFailed(f"error {refused.code}: {printable(' '.join(refused.message.split())[:200])}") from refused
     except (ValidationError, RuntimeError) as broken:  # the SDK's answers to results that break a schema
-        raise CallFailed(f"invalid result: {' '.join(str(broken).split())[:200]}") from broken
+        raise CallFailed(f"invalid result: {printable(' '.join(str(broken).split())[:200])}") from broken

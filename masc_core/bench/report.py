@@ -17,6 +17,7 @@ from masc_core.bench import stats
 from masc_core.bench.engine import Lane
 from masc_core.bench.run import Measured
 from masc_core.bench.tokens import COUNTED
+from masc_core.render import printable
 from masc_core.tokens import TOKENIZER
 
 __all__ = ["Bar", "as_dict", "show", "show_costs", "tokens_as_dict"]
@@ -188,7 +189,7 @@ def show_costs(out: Console, report: Row) -> None:
         for column in ("tool", "tokens", "bytes", "bytes listed"):
             table.add_column(column, justify="left" if column == "tool" else "right")
         for row in [*server["tools"], {"name": f"{total['tools']} tools", **total}]:
-            table.add_row(Text(row["name"]), *(str(row[key]) for key in ("tokens", "bytes", "listed_bytes")))
+            table.add_row(Text(printable(row["name"])), *(str(row[key]) for key in ("tokens", "bytes", "listed_bytes")))
         out.print(Text(f"{server['name']}: {server['target']} ({server['protocol']})"), soft_wrap=True)
         out.print(table)
         times = server["list_ms"]

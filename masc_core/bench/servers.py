@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from masc_core import __version__
 from masc_core.errors import MascError, error
 from masc_core.frozen import frozen
+from masc_core.render import printable
 
 __all__ = ["BenchFailed", "Target", "connect", "explained", "label"]
 
@@ -145,4 +146,4 @@ def _last_words(said: TextIO) -> str:
 def label(client: Client, target: Target) -> str:
     """Name and version as the server gives them."""
     info = client.server_info
-    return f"{info.name} {info.version}" if info is not None else target.shown
+    return printable(f"{info.name} {info.version}") if info is not None else target.shown

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 import click
@@ -11,26 +12,58 @@ import orjson
 
 from masc_core.clock import SystemClock, timestamp
 
+if TYPE_CHECKING:
+    from masc_core.rooms import OpenRoom
+
 __all__ = ["Announcement"]
+
+_LOOK_SECONDS = 2
 
 
 class Announcement:
-    """Made when the server is ready, withdrawn when it ends."""
+    """Made when the server is ready, withdrawn when it ends; ``async with`` it while the server runs."""
 
-    def __init__(self, directory: Path, as_json: bool) -> None:
-        self._file = directory / "server.json"
+    def __init__(self, room: OpenRoom, as_json: bool) -> None:
+        self._room = room
+        self._file = room.directory / "server.json"
         self._as_json = as_json
+        self._writing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+        self._withdraw()
 
     def make(self, base_url: str) -> None:
-        """Print the URL; write the file where the room's directory exists, since starting creates nothing."""
+        """Print the URL; write the file once the room's directory exists, since starting creates nothing."""
         url = f"{base_url}/mcp"
         started = timestamp(SystemClock().now())
         facts = {"pid": os.getpid(), "port": urlsplit(base_url).port, "url": url, "started_at": started}
-        if self._file.parent.is_dir():
+        if self._room.directory.is_dir():
             self._write(orjson.dumps(facts))
+        else:
+            self._writing = asyncio.ensure_future(self._write_later(orjson.dumps(facts)))
         click.echo(orjson.dumps(facts) if self._as_json else url, err=True)
 
-    def withdraw(self) -> None:
+    async def _write_later(self, content: bytes) -> None:
+        """Wait for the directory: made in this process, which says so, or by another command or server."""
+        signs = [asyncio.ensure_future(self._room.prepared.wait()), asyncio.ensure_future(self._look())]
+        try:
+            await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for sign in signs:
+                sign.cancel()
+        self._write(content)
+
+    async def _look(self) -> None:
+        while not self._room.directory.is_dir():
+            await self._room.clock.sleep(_LOOK_SECONDS)
+
+    def _withdraw(self) -> None:
         """Remove the file, unless another server has written it since."""
         try:
             if orjson.loads(self._file.read_bytes()).get("pid") == os.getpid():

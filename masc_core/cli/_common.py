@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from masc_core.errors import InvalidArgument, MascError, StartError
+from masc_core.errors import InvalidArgument, MascError
 from masc_core.values import agent_name
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ def agent_option(help_text: str) -> Callable[[F], F]:
 
 
 def checked_agent(name: str | None) -> str | None:
-    """An agent's name from the command line. Raises :class:`StartError` for what is none."""
+    """An agent's name from the command line. Raises ``click.BadParameter`` for what is none."""
     if name is None:
         return None
     try:
         return str(agent_name("--agent", name))
     except MascError as error:
-        raise StartError(message=str(error)) from error
+        raise click.BadParameter(str(error), param_hint="--agent") from error
 
 
 def read_arguments(text: str) -> dict[str, Any]:
@@ -119,19 +119,19 @@ def selection_of(
 ) -> Selection | None:
     """The mode that options fix, or ``None`` where they say nothing.
 
-    Raises :class:`StartError` listing what there is.
+    Raises ``click.UsageError`` listing what there is.
     """
     names = split_categories(categories)
     if mode is None and not names and max_tokens is None:
         return None
     if names and mode not in (None, "custom"):
-        raise StartError(message=f"--categories goes with --mode custom, not with --mode {mode}")
+        raise click.UsageError(f"--categories goes with --mode custom, not with --mode {mode}")
     try:
         return modes.check(mode, names, "process", max_tokens)
     except InvalidArgument as error:
-        raise StartError(message=f"--{error.field.replace('_', '-')}: {error.expected}") from error
+        raise click.BadParameter(error.expected, param_hint=f"--{error.field.replace('_', '-')}") from error
     except MascError as error:
-        raise StartError(message=f"--max-tokens: {error}") from error
+        raise click.BadParameter(str(error), param_hint="--max-tokens") from error
 
 
 @asynccontextmanager

@@ -89,7 +89,7 @@ def fail(error: MascError, *, as_json: bool) -> None:
         import orjson
 
         click.echo(orjson.dumps({"error": error.as_dict()}))
-    elif isinstance(error, StartError):
-        click.echo(f"masc: {error}", err=True)
-    else:
-        click.echo(f"{error.code}: {error}", err=True)
+        return
+    from masc_core.render import printable
+
+    click.echo(f"{'masc' if isinstance(error, StartError) else error.code}: {printable(str(error))}", err=True)

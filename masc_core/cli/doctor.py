@@ -8,6 +8,7 @@ import click
 
 from masc_core.cli._common import common, console, print_json, run
 from masc_core.cli._group import MascCommand
+from masc_core.render import printable
 
 if TYPE_CHECKING:
     from masc_core.doctor.findings import Report
@@ -61,13 +62,12 @@ def _show(report: Report) -> None:
     out = console()
     for name in _SHOWN:
         if name in report.facts:
-            out.print(f"{name.replace('_', ' ')}: {report.facts[name]}", markup=False)
+            out.print(f"{name.replace('_', ' ')}: {printable(str(report.facts[name]))}", markup=False)
     for found in report.findings:
         style = "green" if found.fixed else "red" if found.severity == "error" else "yellow"
-        out.print(
-            f"{'mended' if found.fixed else found.severity} {found.code}: {found.what}", style=style, markup=False
-        )
+        state = "mended" if found.fixed else found.severity
+        out.print(f"{state} {found.code}: {printable(found.what)}", style=style, markup=False)
         if not found.fixed:
-            out.print(f"  to mend it: {found.mend}", markup=False)
+            out.print(f"  to mend it: {printable(found.mend)}", markup=False)
     if report.ok:
         out.print("all is well", style="green")

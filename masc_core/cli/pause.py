@@ -9,6 +9,7 @@ import click
 
 from masc_core.cli._common import common, open_kernel, print_json, run, succeed
 from masc_core.cli._group import MascCommand
+from masc_core.render import printable
 
 __all__ = ["pause", "resume"]
 
@@ -44,5 +45,5 @@ def _report(switched: Mapping[str, Any], as_json: bool) -> None:
         return
     paused = switched["paused"]
     state = f"paused by {switched['paused_by']} at {switched['paused_at']}" if paused else "running"
-    reason = f": {switched['pause_reason']}" if "pause_reason" in switched else ""
+    reason = f": {printable(switched['pause_reason'])}" if "pause_reason" in switched else ""
     click.echo(f"{'' if switched['changed'] else 'already '}{state}{reason}")

@@ -132,7 +132,7 @@ async def _serve(wanted: Wanted) -> None:
 
 
 def _build(wanted: Wanted) -> tuple[Kernel, Adapter]:
-    """What serves, not yet opened. Raises :class:`StartError`."""
+    """What serves, not yet opened. Raises :class:`StartError`, and ``click.UsageError`` for options that make no sense."""
     from masc_core.credentials import ProcessToken
     from masc_core.kernel import Kernel
     from masc_core.plugins import load
@@ -179,19 +179,19 @@ async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
         tls=server_context(wanted.tls_cert, wanted.tls_key) if wanted.tls_cert else None,
         max_body=kernel.start_room.settings.server.max_body_bytes,
     )
-    announcement = Announcement(kernel.start_room.directory, wanted.as_json)
-    app = build_app(
-        adapter.server,
-        options,
-        health=adapter.health,
-        endpoint_check=adapter.check_endpoint,
-        admit=adapter.admit,
-        routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
-    )
     try:
+        app = build_app(
+            adapter.server,
+            options,
+            health=adapter.health,
+            endpoint_check=adapter.check_endpoint,
+            admit=adapter.admit,
+            routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
+        )
+    except StartError as error:
+        raise click.BadParameter(str(error), param_hint="--allowed-host") from error
+    async with Announcement(kernel.start_room, wanted.as_json) as announcement:
         await serve_http(app, options, ready=announcement.make, stopping=kernel.stopping)
-    finally:
-        announcement.withdraw()
 
 
 @contextlib.contextmanager
@@ -241,7 +241,9 @@ def _network(text: str) -> Network:
     try:
         return network(text)
     except ValueError as error:
-        raise StartError(message=f"--trusted-proxy {text} is no address and no network: {error}") from error
+        raise click.BadParameter(
+            f"{text} is no address and no network: {error}", param_hint="--trusted-proxy"
+        ) from error
 
 
 def _directory(text: str) -> Path:
@@ -251,14 +253,25 @@ def _directory(text: str) -> Path:
     return path
 
 
+class _Lines(logging.Formatter):
+    """Log lines hold what agents sent; nothing of it steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from masc_core.render import printable_lines
+
+        return printable_lines(super().format(record))
+
+
+LINES = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
 def _log_to_stderr(level: str) -> None:
     """MASC logs at the level of the settings; libraries only what is wrong, unless everything is wanted."""
     chosen = level.upper()
-    logging.basicConfig(
-        stream=sys.stderr,
-        level="DEBUG" if chosen == "DEBUG" else max(logging.WARNING, getattr(logging, chosen)),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LINES)
+    below = "DEBUG" if chosen == "DEBUG" else max(logging.WARNING, getattr(logging, chosen))
+    logging.basicConfig(handlers=[handler], level=below)
     logging.getLogger("masc_core").setLevel(chosen)
 
 

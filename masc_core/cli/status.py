@@ -10,6 +10,7 @@ import click
 
 from masc_core.cli._common import agent_option, checked_agent, common, console, open_kernel, print_json, run, succeed
 from masc_core.cli._group import MascCommand
+from masc_core.render import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,12 +50,15 @@ async def _status(project: str | None, agent: str | None) -> Status:
 def _show(found: Status) -> None:
     out = console()
     if not found["initialised"]:
-        out.print(f"No room at {found['path']} yet; the first writing call or masc_init makes it.", markup=False)
+        out.print(
+            f"No room at {printable(found['path'])} yet; the first writing call or masc_init makes it.", markup=False
+        )
         return
     store = f"{found['backend']} ({found['round_trip_ms']:.2f} ms)"
-    out.print(f"{found['path']}  {store}  mode {found['mode']}", style="bold", markup=False)
+    out.print(f"{printable(found['path'])}  {store}  mode {found['mode']}", style="bold", markup=False)
     if found.get("paused"):
-        out.print(f"paused: {found.get('pause_reason') or 'no reason given'}", style="yellow", markup=False)
+        reason = printable(found.get("pause_reason") or "no reason given")
+        out.print(f"paused: {reason}", style="yellow", markup=False)
     for table in (_agents(found), _tasks(found), _locks(found)):
         if table.row_count:
             out.print(table)
@@ -73,7 +77,7 @@ def _table(*columns: str) -> Table:
 def _row(table: Table, *values: object) -> None:
     from rich.text import Text
 
-    table.add_row(*(Text(str(value)) for value in values))
+    table.add_row(*(Text(printable(str(value))) for value in values))
 
 
 def _agents(found: Status) -> Table:

@@ -94,7 +94,12 @@ def create_file(path: Path) -> None:
         # SQLite gives its -wal and -shm files the mode of the main file, so this one decides for all three.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise StartError(
+                message=f"{path} is a link to nothing ({error.strerror}); bring back what it names, or move it away"
+            ) from None
         if not stat.S_ISREG(status.st_mode):
             raise StartError(message=f"{path} is not a regular file; move it away") from None
         if status.st_mode & 0o077 and status.st_uid == os.geteuid():

@@ -33,8 +33,8 @@ def open_driver(
 
 def store_exists(settings: Settings, directory: Path) -> bool:
     """Whether there is anything to connect to before a room is made. A shared store always counts as there: whether it
-    holds the room is for the room's record to say."""
-    return settings.storage.type != "sqlite" or (directory / "masc.db").exists()
+    holds the room is for the room's record to say. A link to nothing is there too: opening it says what is wrong."""
+    return settings.storage.type != "sqlite" or os.path.lexists(directory / "masc.db")
 
 
 async def upgrade_store(settings: Settings, environ: Mapping[str, str] | None = None) -> str:

@@ -9,9 +9,12 @@ from pathlib import Path
 import orjson
 import pytest
 from cli_support import ENVIRONMENT, add_task, masc
+from click.testing import CliRunner
 from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
+
+from masc_core.cli import main
 
 COMMANDS = ["serve", "demo", "status", "tools", "call", "mode", "pause", "resume", "schemas", "bench"]
 
@@ -45,6 +48,8 @@ def test_each_command_explains_itself(project: Path, command: list[str]) -> None
         ["serve", "--stdio", "--http"],
         ["serve", "--http", "--port", "70000"],
         ["serve", "--http", "--agent", "claude"],
+        ["serve", "--http", "--trusted-proxy", "nosuch"],
+        ["serve", "--http", "--port", "0", "--allowed-host", "http://a"],
     ],
 )
 def test_wrong_usage_is_2(project: Path, arguments: list[str]) -> None:
@@ -112,10 +117,21 @@ def test_call_of_an_unknown_tool_names_near_ones(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a b", "system", "x" * 65])
-def test_call_refuses_what_is_no_agent_name(project: Path, name: str) -> None:
-    ran = masc(project, "call", "masc_status", f"--agent={name}")
-    assert ran.status == 1
-    assert "--agent" in ran.err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["call", "masc_status"],
+        ["status"],
+        ["tools"],
+        ["mode", "--suggest"],
+        ["serve", "--stdio"],
+        ["cost", "log", "--model", "m", "--input-tokens", "1", "--output-tokens", "1"],
+    ],
+)
+def test_what_is_no_agent_name_is_wrong_usage(project: Path, command: list[str], name: str) -> None:
+    ran = CliRunner().invoke(main, [*command, "--project", str(project), f"--agent={name}"])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "--agent" in ran.stderr
 
 
 async def _listed(project: Path, *options: str) -> bytes:
@@ -201,12 +217,12 @@ def test_mode_takes_a_budget(project: Path) -> None:
         (["--mode", "minimal", "--max-tokens", "2000"], "goes with mode budget"),
     ],
 )
-@pytest.mark.parametrize("command", [["tools"], ["serve", "--stdio"]])
-def test_an_unknown_mode_is_one_sentence(project: Path, command: list[str], options: list[str], said: str) -> None:
-    ran = masc(project, *command, *options)
-    assert (ran.status, ran.out) == (1, "")
-    assert said in ran.err
-    assert ran.err.count("\n") == 1
+@pytest.mark.parametrize("command", [["tools"], ["tools", "--json"], ["serve", "--stdio"], ["serve", "--http"]])
+def test_a_mode_that_cannot_be_is_wrong_usage(project: Path, command: list[str], options: list[str], said: str) -> None:
+    ran = CliRunner().invoke(main, [*command, "--project", str(project), *options])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert said in ran.stderr
+    assert not (project / ".masc").exists()
 
 
 def test_mode_shows_and_switches(project: Path) -> None:
@@ -266,3 +282,24 @@ def test_schemas_check_and_write(project: Path) -> None:
     }
     assert masc(project, "schemas", "--write", "contracts").status == 0
     assert not (project / "contracts/core/masc_old.json").exists()
+
+
+def test_nothing_that_is_shown_steers_the_terminal(project: Path) -> None:
+    steering = {"\x1b": r"\u001b", "\u202e": r"\u202e"}
+    add_task(project, "Fix \u202elogin")
+    masc(project, "call", "masc_lock", '{"file_path": "a\u202eb.py"}', "--agent", "claude")
+    runner = CliRunner()
+
+    def shown(*command: str) -> str:
+        ran = runner.invoke(main, [*command, "--project", str(project)])
+        assert not steering.keys() & set(ran.output), ran.output
+        return ran.output
+
+    assert r"why\u001b[2K\u202e" in shown("pause", "--reason", "why\x1b[2K\u202e")
+    status = shown("status")
+    assert r"Fix \u202elogin" in status
+    assert r"a\u202eb.py" in status
+    assert r"paused: why\u001b[2K\u202e" in status
+    refused = shown("call", "masc_lock", '{"file_path": "a\u202eb.py"}', "--agent", "gemini")
+    assert refused.startswith("file_locked: ")
+    assert r"a\u202eb.py" in refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -15,6 +16,13 @@ from cli_support import ENVIRONMENT, MASC, add_task, masc
 from masc_forking import launcher
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
+
+from masc_core.cli._announce import Announcement
+from masc_core.cli.serve import LINES
+from masc_core.kernel import Kernel
+from masc_core.plugins import Registry
+from masc_core.rooms import Base
+from masc_core.testing import ManualClock
 
 
 @contextmanager
@@ -50,7 +58,35 @@ async def test_http_says_where_it_is_and_starts_without_a_trace(project: Path) -
             added = await client.call_tool("masc_add_task", {"title": "Fix login"})
             assert added.structured_content is not None
             assert added.structured_content["task"]["created_by"] == "claude"
+        assert orjson.loads((project / ".masc/server.json").read_bytes())["url"] == url
         assert ended(process) == (0, "", "")
+    assert not (project / ".masc/server.json").exists()
+
+
+async def test_server_json_comes_with_the_room_whoever_makes_it(
+    project: Path, clock: ManualClock, registry: Registry
+) -> None:
+    place = project / ".masc/server.json"
+    async with Kernel(Base(project, may_create=True), registry, clock=clock) as kernel:
+        async with Announcement(kernel.start_room, as_json=False) as announcement:
+            announcement.make("http://127.0.0.1:1")
+            await clock.advance(60)
+            assert not place.exists()
+            place.parent.mkdir()
+            await clock.advance(2)
+            assert orjson.loads(place.read_bytes())["url"] == "http://127.0.0.1:1/mcp"
+        assert not place.exists()
+
+
+async def test_a_server_that_never_had_a_room_leaves_nothing_behind(
+    project: Path, clock: ManualClock, registry: Registry
+) -> None:
+    async with Kernel(Base(project, may_create=True), registry, clock=clock) as kernel:
+        async with Announcement(kernel.start_room, as_json=False) as announcement:
+            announcement.make("http://127.0.0.1:1")
+        (project / ".masc").mkdir()
+        await clock.advance(60)
+    assert list((project / ".masc").iterdir()) == []
 
 
 async def test_server_json_is_there_while_the_server_is(project: Path) -> None:
@@ -128,7 +164,7 @@ def test_no_address_that_others_can_reach(project: Path, host: str) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["--stdio", "--agent", "a b"], ["--stdio", "--allow-room", "nosuch"], ["--http", "--host", "no.such.invalid"]],
+    [["--stdio", "--allow-room", "nosuch"], ["--http", "--host", "no.such.invalid"]],
 )
 def test_what_cannot_be_served_is_one_sentence(project: Path, options: list[str]) -> None:
     ran = masc(project, "serve", *options)
@@ -155,3 +191,8 @@ def test_starting_the_command_line_imports_little() -> None:
     code = "import sys, masc_core.cli.serve; print(sorted({'rich', 'uvicorn', 'masc_core.demo'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_log_lines_do_not_steer_the_terminal() -> None:
+    record = logging.LogRecord("masc_core", logging.ERROR, "", 0, "a\x1b[2K\u202e%s\nb", ("\x9b",), None)
+    assert LINES.format(record).endswith(r" ERROR masc_core: a\u001b[2K\u202e\u009b" + "\nb")

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from masc_core import Context, hookimpl
+from masc_core.call import failure
+from masc_core.errors import StartError
 from masc_core.identity import Client
 from masc_core.render import render
 from masc_core.testing.app import MascApp, masc_app
@@ -122,6 +124,13 @@ def test_no_text_steers_the_terminal_it_is_shown_on(char: str) -> None:
     text = render({"items": [{"id": 1, "text": f"a{char}b"}], "n": 1, "said": f"c{char}d"})
     assert len(text.splitlines()) == 3
     assert char not in "".join(text.splitlines())
+
+
+@pytest.mark.parametrize("char", CONTROLS)
+def test_no_refusal_steers_the_terminal_it_is_shown_on(char: str) -> None:
+    outcome = failure(StartError(message=f"a{char}b"))
+    assert char not in outcome.text
+    assert outcome.text.startswith("start_failed: a\\")
 
 
 def test_joined_emoji_and_tabs_are_left_alone() -> None:

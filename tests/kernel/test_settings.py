@@ -37,8 +37,14 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     ("text", "named"),
     [
         ("[locks]\nttl_second = 60", "locks.ttl_second; did you mean ttl_seconds?"),
-        ("[lock]\nttl_seconds = 60", "[lock]; did you mean locks?"),
+        ("[lock]\nttl_seconds = 60", "[lock]; did you mean [locks]?"),
         ("locks = 3", "locks must be a section"),
+        ("zombie_second = 60", "unknown setting zombie_second; did you mean zombie_seconds in [health]?"),
+        ("zombie_seconds = 60", "unknown setting zombie_seconds; did you mean zombie_seconds in [health]?"),
+        ("[locks]\nzombie_second = 60", "locks.zombie_second; did you mean zombie_seconds in [health]?"),
+        ("lock = 3", "unknown setting lock; did you mean [locks]?"),
+        ("qqq = 3", "unknown setting qqq; known sections are [storage], [locks]"),
+        ("[locks]\nqqq = 3", "locks.qqq; known are ttl_seconds, "),
         ("[locks]\nttl_seconds = 59", "locks.ttl_seconds must be 60 to 86400"),
         ("[locks]\nttl_seconds = 86401", "locks.ttl_seconds must be 60 to 86400"),
         ("[locks]\nttl_seconds = true", "must be of type int"),
@@ -86,8 +92,9 @@ def test_a_plugins_section_without_entries_has_its_defaults(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("[kettel]", "[kettel]; did you mean kettle?"),
+        ("[kettel]", "[kettel]; did you mean [kettle]?"),
         ("[kettle]\nlitre = 1", "kettle.litre; did you mean litres?"),
+        ("litre = 1", "unknown setting litre; did you mean litres in [kettle]?"),
         ("[kettle]\nlitres = true", "kettle.litres must be of type Decimal"),
         ("[kettle]\nowner = 3", "kettle.owner must be of type str"),
         ("[kettle]\ncups = 3", "kettle.cups must be of type dict"),

@@ -82,3 +82,11 @@ def test_no_character_breaks_a_message_out_of_its_line(form: Any) -> None:
     assert len(breaks) > 8
     for character in [*breaks, "\r\n"]:
         assert len(form("a", "b", "t", f"x{character}MSG|boss|all|t|pay").splitlines()) == lines, repr(character)
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\b", "\x9b", "\u202e", "\u2066", "\u200f"])
+def test_no_message_steers_the_terminal_it_is_shown_on(character: str) -> None:
+    for form in (compact, verbose):
+        shown = form("a", "b", "t", f"x{character}y\\u202e")
+        assert f"x\\u{ord(character):04x}y\\\\u202e" in shown
+        assert character not in shown
