@@ -11,25 +11,22 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from masc_core.attempts import Attempts, be_present, may_go_unmarked
+from masc_core.choice import find_room, present_room
 from masc_core.context import Context
 from masc_core.contracts import Contract
 from masc_core.convert import unstructure
 from masc_core.dialog import Dialog, InputRequired
 from masc_core.errors import (
     AgentNameRequired,
-    BindingRequired,
     GuardBroken,
     InternalError,
-    InvalidArgument,
     MascError,
     NotInitialised,
-    PathNotAllowed,
     StartError,
     StorageUnavailable,
     Unavailable,
@@ -39,12 +36,12 @@ from masc_core.identity import Bindings, Client, resolve
 from masc_core.modes import Active
 from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
 from masc_core.render import printable, render
-from masc_core.rooms import Base, OpenRoom, resolve_base
+from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
 from masc_core.tools import CallerUse, Tool
-from masc_core.values import NAME_LENGTH, check_text
+from masc_core.values import NAME_LENGTH
 
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
@@ -204,7 +201,7 @@ async def _refused_early(kernel: Kernel, call: Call, error: MascError) -> Contex
 
 
 async def _run(kernel: Kernel, call: Call) -> Outcome:
-    room = await _find_room(kernel, call)
+    room = find_room(kernel, call)
     primed = await _prepare(kernel, call, room)
     arguments = call.contract.validate(_without_caller(call), call.client.caller_known)
     for counts in await primed.ask("masc_redact", ctx=primed, arguments=arguments):
@@ -229,50 +226,10 @@ def _without_caller(call: Call) -> dict[str, Any]:
     return arguments
 
 
-async def _find_room(kernel: Kernel, call: Call) -> OpenRoom:
-    """The room the caller chose with this call or an earlier one, else the server's start room."""
-    tool = call.tool
-    given = call.arguments.get(tool.room_argument) if tool.room_argument else None
-    if given is not None:
-        directory = _directory(kernel, call, given)
-        try:
-            return kernel.rooms.at(resolve_base(directory, explicit=True))
-        except StartError as error:  # that room's place or its config.toml is at fault
-            raise InvalidArgument(field=tool.room_argument, reason="settings", expected=str(error)) from error
-    return _present_room(kernel, call)
-
-
-def _present_room(kernel: Kernel, call: Call) -> OpenRoom:
-    chosen = None if call.tool.start_room else call.bindings.room(call.client)
-    return kernel.start_room if chosen is None else kernel.rooms.at(Base(chosen, may_create=True))
-
-
-def _directory(kernel: Kernel, call: Call, given: object) -> Path:
-    field_name = call.tool.room_argument
-    if not isinstance(given, str):
-        raise InvalidArgument(field=field_name, reason="type", expected="must be string")
-    check_text(field_name, given)
-    if not 1 <= len(given) <= 500:
-        rule = "maxLength" if given else "minLength"
-        raise InvalidArgument(field=field_name, reason=rule, expected="must be a path of 1 to 500 characters")
-    if not call.client.bindings:
-        raise BindingRequired(tool=call.tool.name)
-    try:
-        path = Path(given).expanduser().resolve()
-        found = path.is_dir()
-    except (OSError, RuntimeError):
-        found = False
-    if not found:
-        raise InvalidArgument(field=field_name, reason="not_a_directory", expected="must be an existing directory")
-    if kernel.allow_rooms is not None and not any(path.is_relative_to(a) for a in kernel.allow_rooms):
-        raise PathNotAllowed(path=str(path))
-    return path
-
-
 async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     """A context that knows room and caller, with what was read on the way."""
     tool = call.tool
-    if (present := _present_room(kernel, call)) is not room:
+    if (present := present_room(kernel, call)) is not room:
         await _may_leave(kernel, call, present)
     exists = await _connect(room, create=False)
     record = None
