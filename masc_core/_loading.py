@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
+import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 from time import perf_counter
@@ -14,7 +16,7 @@ import pluggy
 from masc_core._registering import KERNEL, NAME, LeftOut, Registrar, Things
 from masc_core.contracts import Contract
 from masc_core.errors import GuardBroken, StartError
-from masc_core.first_party import is_ours
+from masc_core.first_party import is_ours, raised_by_masc
 from masc_core.frozen import evolve
 from masc_core.hookspecs import GUARD_HOOKS, PLAIN_HOOKS, hookimpl
 from masc_core.plugins import KERNEL_TOOLS, LEAN, Plugin, Registry
@@ -48,7 +50,8 @@ class Loading:
         """Import what an entry point names and take its registrations."""
         began = perf_counter()
         try:
-            module = point.load()
+            with contextlib.redirect_stdout(sys.stderr):  # standard output is the protocol's
+                module = point.load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # SystemExit too: a module that exits takes nobody with it
@@ -72,12 +75,13 @@ class Loading:
             raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
         try:
             self._all.add(self._registered(plugin, module, ours))
-        except StartError:
-            raise
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001  # whatever it raises is its own problem
-            problem = str(error) if isinstance(error, LeftOut) else f"cannot be registered: {error!r}"
+        except BaseException as error:  # whatever it raises is its own problem
+            if isinstance(error, StartError) and raised_by_masc(error):
+                raise
+            told = f"StartError: {error}" if isinstance(error, StartError) else repr(error)
+            problem = str(error) if isinstance(error, LeftOut) else f"cannot be registered: {told}"
             self._leave_out(plugin, ours, problem, error)
         else:
             self._plugins.append(plugin)

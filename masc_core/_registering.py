@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from attrs import define, field
 
 from masc_core.contracts import Contract, contract_of
@@ -92,7 +93,17 @@ class Registrar:
     def _tools(self, function: Callable[..., Any]) -> None:
         tool = evolve(declaration(function, self._plugin), category=self._plugin, plugin=self._plugin)
         self.take("tool", tool.name)
-        self.things.contracts[tool.name] = contract_of(tool)
+        contract = contract_of(tool)
+        if not self._ours:
+            self._ensure_writable(tool.name, contract.input, contract.output, tool.description)
+        self.things.contracts[tool.name] = contract
+
+    def _ensure_writable(self, name: str, *parts: object) -> None:
+        """Raise :class:`LeftOut` for what cannot be sent: it would take the whole list with it."""
+        try:
+            orjson.dumps(parts)
+        except TypeError as error:
+            raise LeftOut(f"has a contract or text in {name} that JSON cannot hold: {error}") from error
 
     def _records(self, declared: Collection[Any] | Log[Any]) -> None:
         if not isinstance(declared, Collection | Log):
@@ -126,6 +137,7 @@ class Registrar:
         from masc_core.offers import as_resource
 
         made = as_resource(function, self._plugin)
+        self._ensure_writable(made.uri, made.listed())
         self.take("resource", made.uri)
         self.things.resources[made.uri] = made
 
@@ -133,6 +145,7 @@ class Registrar:
         from masc_core.offers import as_prompt
 
         made = as_prompt(function, self._plugin)
+        self._ensure_writable(made.contract.tool.name, made.listed())
         self.take("prompt", made.contract.tool.name)
         self.things.prompts[made.contract.tool.name] = made
 

@@ -149,7 +149,9 @@ async def run(kernel: Kernel, call: Call) -> Outcome:
         if cancelled():
             raise
         failed = _defect(call, error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # the one place: what broke must not reach the wire
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  # the one place: what broke must not reach the wire
         failed = _defect(call, error)
     finally:
         for undo in call.undo:
@@ -182,7 +184,9 @@ async def refuse(kernel: Kernel, call: Call, error: MascError) -> Outcome:
         logger.debug("a refused %s is noted nowhere: its guard is broken", call.tool.name)
     except MascError as problem:
         logger.warning("a failed %s could not be noted: %s", call.tool.name, problem)
-    except (Exception, SystemExit):
+    except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException:
         logger.exception("a failed %s could not be noted", call.tool.name)
     return failure(error)
 

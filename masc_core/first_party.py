@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 
-__all__ = ["CATEGORY_ORDER", "GUARD_ORDER", "is_ours", "rank"]
+__all__ = ["CATEGORY_ORDER", "GUARD_ORDER", "is_ours", "raised_by_masc", "rank"]
 
 CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt cost auth ratelimit encryption".split()
 """Order of the first-party categories in tools/list; others follow by name."""
@@ -23,3 +23,11 @@ def is_ours(point: EntryPoint) -> bool:
 def rank(point: EntryPoint, order: Sequence[str]) -> tuple[bool, int, str]:
     """Sorts entry points: MASC's own first and in ``order``, so that nobody who loads earlier takes their names."""
     return not is_ours(point), order.index(point.name) if point.name in order else len(order), point.name
+
+
+def raised_by_masc(error: BaseException) -> bool:
+    """MASC itself raised it, rather than a plugin that uses its classes."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("masc_core.")

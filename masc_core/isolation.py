@@ -14,6 +14,7 @@ the process, or the call, stands still until it returns. That it took too long i
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import logging
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from masc_core.contracts import Contract, validator
 from masc_core.convert import unstructure
 from masc_core.dialog import InputRequired
 from masc_core.errors import MascError, ToolTimedOut, Unavailable
+from masc_core.first_party import raised_by_masc
 from masc_core.frozen import evolve
 from masc_core.hook_answers import answer_schema
 from masc_core.hookspecs import GUARD_HOOKS, LONG_HOOKS, LONGER, REFUSING_HOOKS
@@ -120,20 +122,22 @@ def _watched(
         done = False
         try:
             async with asyncio.timeout(seconds) as bound:
-                answer = await function(*given)
+                answer = await function(*map(_own, given))
             if loop.time() - began > seconds:
                 raise TimeoutError
             patience.kept()
             fits = _fitting(hook, answer)
             done = True
             return fits
-        except (Conflict, Unavailable):
-            raise  # the store's, not the plugin's
         except asyncio.CancelledError:
             if cancelled():
                 raise
             faults.note(plugin, f"hook {hook} cancelled itself")
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # extension modules raise what is no Exception
+            if isinstance(error, Conflict | Unavailable) and raised_by_masc(error):
+                raise
             if hook in REFUSING_HOOKS and isinstance(error, MascError | InputRequired):
                 raise
             if isinstance(error, TimeoutError) and (bound.expired() or loop.time() - began > seconds):
@@ -147,6 +151,11 @@ def _watched(
         return None
 
     return functools.wraps(function)(ask)
+
+
+def _own(given: Any) -> Any:
+    """What a hook may do with as it likes: records are frozen, but not the lists in them, and others read them next."""
+    return given if hasattr(given, "savepoint") else copy.deepcopy(given)
 
 
 def _fitting(hook: str, answer: Any) -> Mapping[str, Any] | None:
@@ -180,7 +189,9 @@ def bounded(contract: Contract, faults: Faults) -> Contract:
                 raise
             faults.note(tool.plugin, f"tool {tool.name} took longer than {seconds} s")
             raise ToolTimedOut(tool=tool.name, plugin=tool.plugin, seconds=seconds) from None
-        except (Exception, SystemExit) as error:
+        except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
             faults.note(tool.plugin, f"tool {tool.name} failed: {error!r}")
             raise
         return result

@@ -143,6 +143,8 @@ def as_resource(function: Callable[..., Any], plugin: str) -> Resource:
         raise StartError(message=f"plugin {plugin}: {_name(function)} is no resource; decorate it with @resource(…)")
     if not _URI.match(offered.uri):
         raise StartError(message=f"plugin {plugin}: {offered.uri!r} is no URI for a resource; use scheme:…")
+    if not isinstance(offered.mime_type, str):
+        raise TypeError(f"the mime_type of {offered.uri} must be text, not {offered.mime_type!r}")
     contract = _contract(function, plugin, (str, bytes))
     if contract.input["properties"]:
         raise StartError(message=f"plugin {plugin}: resource {contract.tool.name} takes no argument but ctx")
@@ -162,7 +164,10 @@ def as_prompt(function: Callable[..., Any], plugin: str) -> Prompt:
 
 
 def as_route(category: str, path: str, endpoint: Endpoint, methods: Sequence[str]) -> Route:
-    """The route that a plugin registers. Raises :class:`StartError` for what is none."""
+    """The route that a plugin registers. Raises :class:`StartError` for what is none, ``ValueError`` for a path that no
+    request can match."""
+    from starlette.routing import compile_path
+
     if not isinstance(path, str) or not _PATH.match(path):
         raise StartError(message=f"plugin {category}: route {path!r} must begin with / and hold visible ASCII")
     if not inspect.iscoroutinefunction(endpoint):
@@ -171,6 +176,10 @@ def as_route(category: str, path: str, endpoint: Endpoint, methods: Sequence[str
         raise StartError(
             message=f"plugin {category}: route {path} knows no method {unknown[0]!r}; use one of {METHODS}"
         )
+    try:
+        compile_path(path)
+    except (AssertionError, ValueError) as error:
+        raise ValueError(f"route {path!r} cannot be matched: {error}") from error
     return Route(category, path, endpoint, tuple(methods))
 
 

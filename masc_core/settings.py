@@ -90,7 +90,7 @@ class ServerSettings:
 
 @frozen
 class PluginSettings:
-    """``[plugins]``, for those that MASC does not ship"""
+    """``[plugins]``: bounds for plugins that MASC does not ship."""
 
     hook_seconds: int = field(default=5, validator=between(1, 60))
     """How long a hook may take before it is left out; hooks that go through records have ten times as long."""

@@ -80,7 +80,9 @@ async def sweep_forever(kernel: Kernel) -> None:
                     await sweep_once(kernel, room)
             except MascError as error:
                 logger.warning("the timer failed in %s: %s", room.base.path, error)
-            except Exception:
+            except (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException:
                 logger.exception("the timer failed in %s", room.base.path)
 
 

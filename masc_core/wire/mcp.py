@@ -35,7 +35,7 @@ from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
 from masc_core.store.transaction import Transaction
 from masc_core.values import agent_name
-from masc_core.wire._delivery import DELIVERED, REFUSAL
+from masc_core.wire._delivery import DELIVERED, REFUSAL, unbreakable
 from masc_core.wire._dialog import dialog_of, input_required_result
 from masc_core.wire._health import HealthPage
 from masc_core.wire._offers import FIXED_TTL_MS, Look, Offers, publish_changes, send_changes
@@ -214,7 +214,7 @@ class Adapter:
         if outcome.input_required is not None:
             return input_required_result(outcome.input_required)
         for callback in outcome.delivered:
-            self._after_delivery(ctx, callback)
+            self._after_delivery(ctx, unbreakable(callback))
         return tool_result(outcome, ctx.protocol_version)
 
     async def _subscribe(self, ctx: Request, params: types.SubscriptionsListenRequestParams) -> Any:

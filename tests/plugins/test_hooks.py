@@ -144,7 +144,7 @@ class Pin:
     reverse: bool = False
 
 
-REGISTER = {"register": "function"}
+REGISTER = {"register": "method"}
 PINS = {
     "masc_tools": Pin(REGISTER),
     "masc_records": Pin(REGISTER),

@@ -110,6 +110,25 @@ BROKEN = {
     "a collection of comm": (LATE.replace('"bad_seen", Answer', '"locks", Answer'), "record collection locks"),
     "a mode of masc": (LATE.replace('"badly"', '"standard"'), "mode standard, which is the kernel's"),
     "the name of no mode": (LATE.replace('"badly"', '"inherit"'), "mode inherit"),
+    "a start error of its own": (
+        LATE + "        from masc_core.errors import StartError\n        raise StartError(message='not today')\n",
+        "not today",
+    ),
+    "an odd exception": (LATE + "        raise type('Panic', (BaseException,), {})('aaah')\n", "aaah"),
+    "a text that is none": (
+        LATE.replace("Is never there.", "Half of one: \\ud83d"),
+        "bad_tool that JSON cannot hold",
+    ),
+    "a schema that is none": (
+        LATE.replace("bad_tool(ctx: Context)", "bad_tool(ctx: Context, a: Odd = 'a')").replace(
+            "    @frozen\n",
+            "    from typing import Annotated\n    from masc_core import Bound\n"
+            "    Odd = Annotated[str, Bound(enum={'a', 'b'})]\n\n    @frozen\n",
+            1,
+        ),
+        "JSON",
+    ),
+    "a resource of no type": (LATE.replace('"bad://seen")', '"bad://seen", mime_type=5)'), "mime_type"),
     "a guard's hook": (
         LATE + "\n    @hookimpl\n    async def masc_before_call(ctx: Context) -> None: ...\n",
         "masc_before_call, which is for guards",

@@ -17,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 from plugin_site import Site
 
 from masc_core.clock import SystemClock
+from masc_core.offers import as_route
 from masc_core.plugins import load
 from masc_core.settings import PluginSettings, Settings
 from masc_core.sweep import tell_once
@@ -369,3 +370,11 @@ async def test_a_listener_that_breaks_fails_no_call_and_misses_only_what_broke_i
     await tell_once(kernel, room)
     assert told
     assert "task_claimed" not in told
+
+
+@pytest.mark.parametrize("path", ["/{id}/{id}", "/{id:nosuch}"])
+def test_a_route_that_cannot_be_matched_is_named(path: str) -> None:
+    async def endpoint(request: Any, visit: Any) -> Any: ...
+
+    with pytest.raises(ValueError, match="cannot be matched"):
+        as_route("bad", path, endpoint, ("GET",))

@@ -26,6 +26,9 @@ FAULTY = {
     "raise TimeoutError('mine')": "failed: TimeoutError('mine')",
     "raise asyncio.CancelledError": "cancelled itself",
     "sys.exit(1)": "SystemExit",
+    "raise type('Panic', (BaseException,), {})": "Panic",
+    "from masc_core.errors import StorageBusy; raise StorageBusy()": "StorageBusy",
+    "from masc_core.store.driver import Conflict; raise Conflict({})": "Conflict",
     "return ['a']": "mapping or None, not list",
     "return {'locks_released': 'all'}": "locks_released",
     "return {'granted': True}": "granted",
@@ -50,6 +53,22 @@ async def test_a_hook_that_breaks_counts_as_one_that_gave_nothing(site: Site, tm
     assert FAULTY[body] in registry.faults.last["faulty"]
     assert "masc_task_ended" in registry.faults.last["faulty"]
     assert registry.faults.count == {"faulty": 1}
+
+
+async def test_a_hook_changes_no_record_that_it_is_given(site: Site, tmp_path: Path) -> None:
+    site.add(
+        "faulty",
+        """
+    @hookimpl
+    async def masc_work_starts(ctx: Context, agent: str, task: Any) -> None:
+        task.depends_on.clear()
+        raise RuntimeError("broken")
+    """,
+    )
+    async with masc_app(tmp_path, registry=load()) as app:
+        for title, needs in (("first", []), ("second", ["task-001"])):
+            await app.call("masc_add_task", "claude", title=title, depends_on=needs)
+        assert (await app.error("masc_claim", "claude", task_id="task-002"))["code"] == "task_blocked"
 
 
 async def test_a_hook_that_is_always_slow_is_not_waited_for_each_time(
