@@ -95,7 +95,7 @@ class Registrar:
         self.take("tool", tool.name)
         contract = contract_of(tool)
         if not self._ours:
-            self._ensure_writable(tool.name, contract.input, contract.output, tool.description)
+            self._ensure_writable(tool.name, contract.input, tool.description)
         self.things.contracts[tool.name] = contract
 
     def _ensure_writable(self, name: str, *parts: object) -> None:
