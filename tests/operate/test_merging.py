@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ async def written(path: Path, writes: list[Write]) -> Path:
     """A file with these records, of no room in particular."""
     async with MemoryDriver(ManualClock()) as driver:
         await driver.commit([], writes)
+        await driver.commit([], [Delete(Key("foreign", "gone"))])
         write_file(path, await driver.dump(), compress=False)
     return path
 
@@ -127,6 +129,9 @@ async def test_what_was_done_since_stays_beside_it_and_once_more_changes_nothing
         assert {"made since", "after", "task 4 Grüße"} <= tasks
         seqs = [m["seq"] for m in (await app.call("masc_messages", "gemini", limit=100))["messages"]]
         assert len(seqs) == len(set(seqs)) > 5
+        # What servers note all the time is no conflict.
+        seen = b'{"name":"claude","last_seen":"2026-11-21T08:00:00.000Z"}'
+        await app.kernel.start_room.driver.commit([], [Put(Key("presence", "claude"), seen)])
         after = await snapshot(app)
         again = await merged(app, file)
         assert (again["records"], again["already"]) == (0, done["records"])
@@ -152,6 +157,20 @@ async def test_records_that_differ_are_named_and_nothing_is_changed(store: str, 
         assert (await merged(app, file))["records"] == 1
 
 
+async def test_an_agent_that_came_back_after_the_reset_is_a_conflict(places: Places) -> None:
+    async with places.empty("sqlite") as app:
+        await furnish(app)
+        file = await reset(app)
+        await app.call("masc_join", "claude")
+        error = await refused(app, file)
+        assert error.details["records"] == ("agents claude",)
+        second = await reset(app)
+        # In the same second, and yet not in the place of the other.
+        assert second.parent.name == f"{file.parent.name}-2"
+        assert {stat.S_IMODE(p.stat().st_mode) for p in (second.parent, second.parent.parent)} == {0o700}
+        assert (await merged(app, file, merging=False))["records"] > 20
+
+
 async def test_an_entry_under_a_number_that_is_taken_is_a_conflict(places: Places, tmp_path: Path) -> None:
     writes: list[Write] = [Append("foreign log", b"1"), Append("foreign log", b"2"), Append("foreign log", b"3")]
     file = await written(tmp_path / "file", writes)
@@ -174,15 +193,18 @@ async def test_numbers_only_grow_and_what_survives_a_reset_is_the_rooms_own(
         Put(Key("agent_modes", "claude"), mode),
         Put(Key("counters", "task"), b'{"name":"task","last":40}'),
         *(Append("foreign log", b"%d" % n, index) for n in range(3)),
+        Put(Key("foreign", "gone"), b"1"),
         Acquire("theirs", "them", 1000),
     ]
     file = await written(tmp_path / "file", writes)
     async with places.empty(store) as app:
         await app.call("masc_init")
         await app.call("masc_add_task", "claude", title="one")
+        await app.kernel.start_room.driver.commit([], [Put(Key("foreign", "gone"), b"here")])
         before = await snapshot(app)
         done = await merged(app, file)
         assert (done["records"], done["already"]) == (4, 0)
+        assert await app.kernel.start_room.driver.get([Key("foreign", "gone")]) != [None]
         after = await snapshot(app)
         assert after.leases == before.leases
         assert after.fence == max(before.fence, 1)

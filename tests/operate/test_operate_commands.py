@@ -120,10 +120,10 @@ def test_an_import_that_is_killed_is_run_again(store: str, project: Path, places
     for n in range(3):
         call(project, "masc_add_task", env, title=f"task {n}")
     file = call(project, "masc_reset", env, confirm=True)["export_path"]
-    call(project, "masc_add_task", env, title="new")
+    masc(project, "call", "masc_add_task", '{"title":"new"}', "--agent", "gemini", env=env)
     for where, left in (("decided", 1), ("half_written", 1), ("all_but_the_end", 1), ("done", 4)):
         killed(project, env, where, "import", "--merge", file)
-        assert call(project, "masc_tasks", env)["count"] == left, where
+        assert masc(project, "status", "--json", env=env).json["tasks_by_status"] == {"todo": left}, where
     again = masc(project, "import", "--merge", file, env=env)
     assert "0 records" in again.out, again
     assert "were there already" in again.out
