@@ -11,7 +11,7 @@ import pytest
 from operate_support import STORES, Places, furnish, snapshot
 
 from masc_core.call import Outcome
-from masc_core.store.driver import Acquire, Append, Delete, IndexEntry, Key, Put, Write
+from masc_core.store.driver import Acquire, Append, Delete, IndexEntry, Key, Put, Remove, Write
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.sealed import SealedDriver, raw
 from masc_core.store.snapshot import Snapshot
@@ -63,7 +63,7 @@ async def written(path: Path, writes: list[Write]) -> Path:
     """A file with these records, of no room in particular."""
     async with MemoryDriver(ManualClock()) as driver:
         await driver.commit([], writes)
-        await driver.commit([], [Delete(Key("foreign", "gone"))])
+        await driver.commit([], [Delete(Key("foreign", "gone")), Remove("audit", range(1, 51))])
         write_file(path, await driver.dump(), compress=False)
     return path
 
@@ -193,6 +193,7 @@ async def test_numbers_only_grow_and_what_survives_a_reset_is_the_rooms_own(
         Put(Key("agent_modes", "claude"), mode),
         Put(Key("counters", "task"), b'{"name":"task","last":40}'),
         *(Append("foreign log", b"%d" % n, index) for n in range(3)),
+        *(Append("audit", b"%d" % n) for n in range(50)),
         Put(Key("foreign", "gone"), b"1"),
         Acquire("theirs", "them", 1000),
     ]
@@ -200,10 +201,11 @@ async def test_numbers_only_grow_and_what_survives_a_reset_is_the_rooms_own(
     async with places.empty(store) as app:
         await app.call("masc_init")
         await app.call("masc_add_task", "claude", title="one")
-        await app.kernel.start_room.driver.commit([], [Put(Key("foreign", "gone"), b"here")])
+        own: list[Write] = [Put(Key("foreign", "gone"), b"here"), Append("foreign log", b"0", index)]
+        await app.kernel.start_room.driver.commit([], own)
         before = await snapshot(app)
         done = await merged(app, file)
-        assert (done["records"], done["already"]) == (4, 0)
+        assert (done["records"], done["already"]) == (3, 1)
         assert await app.kernel.start_room.driver.get([Key("foreign", "gone")]) != [None]
         after = await snapshot(app)
         assert after.leases == before.leases
@@ -216,6 +218,7 @@ async def test_numbers_only_grow_and_what_survives_a_reset_is_the_rooms_own(
         assert (await app.call("masc_add_task", "claude", title="two"))["task"]["id"] == "task-041"
         committed = await driver.commit([], [Append("foreign log", b"4")])
         assert committed.appended == (4,)
+        await verify_room(app.kernel.start_room.driver, [], None, lambda _: None)
 
 
 async def test_only_a_rooms_own_export_comes_back_unasked(places: Places, tmp_path: Path) -> None:
@@ -223,11 +226,22 @@ async def test_only_a_rooms_own_export_comes_back_unasked(places: Places, tmp_pa
         await furnish(other)
         foreign = await reset(other)
     async with places.empty("sqlite") as app:
+        await app.call("masc_init")
+        bare = await exported(app, tmp_path / "bare")
+        with pytest.raises(RoomNotEmpty):
+            await take_in(app.kernel, bare)
         await furnish(app)
         early = await exported(app, tmp_path / "early")
+        await reset(app)
+        driver = app.kernel.start_room.driver
+        new = Key("archive", "task:new")
+        await driver.commit([], [Put(new, b"{}")])
         with pytest.raises(RoomNotEmpty):
             await take_in(app.kernel, early)
-        await reset(app)
+        (number,) = (await driver.commit([], [Delete(new), Append("messages", b"{}")])).appended
+        with pytest.raises(RoomNotEmpty):
+            await take_in(app.kernel, early)
+        await driver.commit([], [Remove("messages", [number])])
         with pytest.raises(RoomNotEmpty):
             await take_in(app.kernel, foreign)
         assert (await merged(app, early, merging=False))["records"] > 20
