@@ -332,8 +332,8 @@ class Context:
 
         declared = self._registry.records
         stamp = self.now.replace("-", "").replace(":", "")[:15] + "Z"
-        path = self._open.directory / "trash" / stamp / "room.jsonl"
         removed = await clear(self.tx, declared)
-        await asyncio.to_thread(write_private, path, encode(await self.tx.driver.dump()))
+        lines = encode(await self.tx.driver.dump())
+        path = await asyncio.to_thread(write_private, self._open.directory / "trash" / stamp, lines)
         self.event("room_reset", removed=removed)
         return removed, str(path)

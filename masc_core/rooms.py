@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -300,17 +300,36 @@ async def clear(tx: Transaction, records: Sequence[Collection[object] | Log[obje
     return removed
 
 
-def write_private(path: Path, lines: Iterable[bytes]) -> None:
-    """Write lines to a new file readable by its owner alone, on disk when this returns.
+def write_private(directory: Path, lines: Iterable[bytes]) -> Path:
+    """Write lines to ``room.jsonl`` in a new directory, readable by its owner alone and on disk when this returns; its path.
 
+    A ``directory`` that is there already gets a number behind its name: what it holds may be the only copy of a room.
     Raises :class:`StorageUnavailable` when that fails, leaving no half file.
     """
+    made: Path | None = None
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = (made := _new_directory(directory)) / "room.jsonl"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        path.unlink(missing_ok=True)
+        if made is not None:
+            with suppress(OSError):
+                (made / "room.jsonl").unlink(missing_ok=True)
+                made.rmdir()
         raise StorageUnavailable(backend="export", cause=str(error)) from error
+    return path
+
+
+def _new_directory(wanted: Path) -> Path:
+    directory, number = wanted, 1
+    while True:
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            number += 1
+            directory = wanted.with_name(f"{wanted.name}-{number}")
+        else:
+            return directory

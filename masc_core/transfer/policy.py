@@ -14,7 +14,7 @@ from masc_core.store.sealing import CLEAR, STATE_KEY, Encryption, state_of
 from masc_core.store.snapshot import Snapshot, StoredDocument
 from masc_core.transfer.errors import RestoreRefused
 
-__all__ = ["Open", "put_back", "sealed_with"]
+__all__ = ["Open", "following_counter", "put_back", "same_encryption", "same_room", "sealed_with"]
 
 Open = Callable[[Key, bytes], bytes]
 """A body in clear, from a document's key and its stored form."""
@@ -50,11 +50,27 @@ def put_back(
     )
 
 
-def _check_keys(present: Encryption, backup: Encryption) -> None:
+def same_encryption(present: Encryption, other: Encryption) -> bool:
+    """The records of both are sealed with the same keys, or neither is, and nobody is converting them."""
+
     def facts(state: Encryption) -> tuple[Any, ...]:
         return state.state, state.cluster, state.active, sorted(key.id for key in state.keys)
 
-    if present.migration or backup.migration or facts(present) != facts(backup):
+    return not (present.migration or other.migration) and facts(present) == facts(other)
+
+
+def same_room(present: Snapshot, earlier: Snapshot, kept: Iterable[str]) -> bool:
+    """The present logs named in ``kept``, which nothing shortens, go on where the earlier ones end."""
+    for log in kept:
+        here = {e.seq: e.body for e in present.entries if e.log == log}
+        there = [e for e in earlier.entries if e.log == log]
+        if there and here.get(there[-1].seq) == there[-1].body:
+            return True
+    return False
+
+
+def _check_keys(present: Encryption, backup: Encryption) -> None:
+    if not same_encryption(present, backup):
         raise RestoreRefused(
             reason="encryption",
             explanation="the encryption of the room has changed since, or was changing; "
@@ -63,17 +79,12 @@ def _check_keys(present: Encryption, backup: Encryption) -> None:
 
 
 def _check_same_room(present: Snapshot, backup: Snapshot, kept: Iterable[str]) -> None:
-    """The present logs that nothing shortens go on where the backup's end."""
-    for log in kept:
-        here = {e.seq: e.body for e in present.entries if e.log == log}
-        there = [e for e in backup.entries if e.log == log]
-        if there and here.get(there[-1].seq) == there[-1].body:
-            return
-    raise RestoreRefused(
-        reason="foreign",
-        explanation="it is no backup of this room, or from before its audit log was pruned; "
-        "restore it into an empty cluster or directory",
-    )
+    if not same_room(present, backup, kept):
+        raise RestoreRefused(
+            reason="foreign",
+            explanation="it is no backup of this room, or from before its audit log was pruned; "
+            "restore it into an empty cluster or directory",
+        )
 
 
 def _documents(present: Snapshot, backup: Snapshot, opened: Open) -> list[StoredDocument]:
@@ -85,7 +96,7 @@ def _documents(present: Snapshot, backup: Snapshot, opened: Open) -> list[Stored
         if key.collection in CLEAR:
             found += [old] if old else []
         elif key.collection == COUNTERS.name:
-            found.append(_counter(old, new, opened))
+            found.append(following_counter(old, new, opened))
         else:
             found.append(_following(old, new))
     return found
@@ -102,7 +113,7 @@ def _following(old: StoredDocument | None, new: StoredDocument | None) -> Stored
     return new._replace(version=max(old.version, new.version) + (new.body is not None))
 
 
-def _counter(old: StoredDocument | None, new: StoredDocument | None, opened: Open) -> StoredDocument:
+def following_counter(old: StoredDocument | None, new: StoredDocument | None, opened: Open) -> StoredDocument:
     if old is None or new is None:
         return old or new  # type: ignore[return-value]  # one of them is there
 

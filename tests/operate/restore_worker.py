@@ -1,4 +1,4 @@
-"""Puts a backup back as ``masc restore --replace`` does, and dies by SIGKILL at a point of it: WHERE FILE PROJECT."""
+"""Runs a command, as ``masc restore --replace FILE``, and dies by SIGKILL at a point of it: WHERE COMMAND…"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def die(*_: Any) -> Any:
 
 
 def decided() -> None:
-    operations.put_back = die  # type: ignore[assignment,attr-defined]
+    operations.put_back = operations.merge = die  # type: ignore[assignment,attr-defined]
 
 
 def half_written() -> None:
@@ -90,4 +90,4 @@ WHERE: dict[str, Callable[[], None]] = {f.__name__: f for f in (decided, half_wr
 
 if __name__ == "__main__":
     WHERE[sys.argv[1]]()
-    main(["restore", "--replace", sys.argv[2], "--project", sys.argv[3]])
+    main(sys.argv[2:])

@@ -88,6 +88,14 @@ def test_an_encrypted_room_needs_its_key_again(project: Path) -> None:
     assert "a secret word" in masc(project, "status", env=env).out
 
 
+def killed(project: Path, env: dict[str, str], where: str, *command: str) -> None:
+    """Run a command that is killed at a point of it."""
+    worker = [sys.executable, str(Path(__file__).with_name("restore_worker.py")), where, *command]
+    worker += ["--project", str(project)]
+    ended = subprocess.run(worker, cwd=project, env={**ENVIRONMENT, **env}, capture_output=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended
+
+
 @pytest.mark.parametrize("store", ["sqlite", "postgres", "redis"])
 def test_a_restore_that_is_killed_leaves_the_old_room_or_the_new(store: str, project: Path, places: Places) -> None:
     env = places.environment(store)
@@ -97,11 +105,40 @@ def test_a_restore_that_is_killed_leaves_the_old_room_or_the_new(store: str, pro
     assert masc(project, "backup", "old", env=env).status == 0
     call(project, "masc_add_task", env, title="new")
     for where, left in (("decided", 4), ("half_written", 4), ("all_but_the_end", 4), ("done", 3)):
-        worker = [sys.executable, str(Path(__file__).with_name("restore_worker.py")), where, "old", str(project)]
-        ended = subprocess.run(worker, cwd=project, env={**ENVIRONMENT, **env}, capture_output=True, timeout=60)
-        assert ended.returncode == -signal.SIGKILL, ended
+        killed(project, env, where, "restore", "--replace", "old")
         tasks = sorted(task["id"] for task in call(project, "masc_tasks", env)["tasks"])
         assert tasks == [f"task-00{n}" for n in range(1, left + 1)], where
     assert masc(project, "audit", "verify", env=env).status == 0
     assert call(project, "masc_add_task", env, title="next")["task"]["id"] == "task-005"
     assert masc(project, "doctor", "--json", env=env).json["ok"] is True
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgres", "redis"])
+def test_an_import_that_is_killed_is_run_again(store: str, project: Path, places: Places) -> None:
+    env = places.environment(store)
+    call(project, "masc_init", env)
+    for n in range(3):
+        call(project, "masc_add_task", env, title=f"task {n}")
+    file = call(project, "masc_reset", env, confirm=True)["export_path"]
+    masc(project, "call", "masc_add_task", '{"title":"new"}', "--agent", "gemini", env=env)
+    for where, left in (("decided", 1), ("half_written", 1), ("all_but_the_end", 1), ("done", 4)):
+        killed(project, env, where, "import", "--merge", file)
+        assert masc(project, "status", "--json", env=env).json["tasks_by_status"] == {"todo": left}, where
+    again = masc(project, "import", "--merge", file, env=env)
+    assert "0 records" in again.out, again
+    assert "were there already" in again.out
+    tasks = sorted((task["id"], task["title"]) for task in call(project, "masc_tasks", env)["tasks"])
+    assert tasks == [("task-001", "task 0"), ("task-002", "task 1"), ("task-003", "task 2"), ("task-004", "new")]
+    assert masc(project, "audit", "verify", env=env).status == 0
+    assert masc(project, "doctor", "--json", env=env).json["ok"] is True
+
+
+def test_a_reset_is_taken_back_by_a_plain_import(project: Path) -> None:
+    add_task(project, "Fix login")
+    file = call(project, "masc_reset", confirm=True)["export_path"]
+    taken = masc(project, "import", file, "--json")
+    assert (taken.status, taken.json["already"]) == (0, 0), taken
+    assert taken.json["records"] > 0
+    again = masc(project, "import", file)
+    assert again.err.startswith("room_not_empty:")
+    assert "--merge" in again.err

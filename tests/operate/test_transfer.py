@@ -23,7 +23,7 @@ from masc_core.testing import ManualClock, MascApp
 from masc_core.transfer.errors import ExportFileUnusable, ExportInvalid, RestoreRefused, RoomNotEmpty
 from masc_core.transfer.files import read_file, write_file
 from masc_core.transfer.lines import encode
-from masc_core.transfer.operations import restore, take_in, write_out
+from masc_core.transfer.operations import Taken, restore, take_in, write_out
 from masc_core.transfer.parsing import Broken, parse
 from masc_plugin_audit.verifying import verify_room
 
@@ -47,6 +47,7 @@ async def test_a_room_is_the_same_on_every_store_and_goes_on(source: str, places
     for target in STORES:
         async with places.empty(target) as app:
             taken = await take_in(app.kernel, tmp_path / "first")
+            assert isinstance(taken, Taken)
             assert (taken.backend, taken.sealed) == (target, False)
             second = (await exported(app, tmp_path / f"second-{target}")).read_bytes()
             assert second == first
@@ -84,6 +85,7 @@ async def test_an_encrypted_room_stays_so_in_its_export(
     for target in ("postgres", "redis", "sqlite"):
         async with places.empty(target) as app:
             taken = await take_in(app.kernel, tmp_path / "export")
+            assert isinstance(taken, Taken)
             assert (taken.sealed, taken.key_source) == (True, "env")
             assert await app.call("masc_messages", "claude") == shown
             again = (await exported(app, tmp_path / f"again-{target}")).read_bytes()
