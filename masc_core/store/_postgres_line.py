@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager, suppress
 
 import psycopg
 
+from masc_core.clock import steady
 from masc_core.errors import StorageUnavailable
 from masc_core.store._postgres_pool import Connection, Pool
-from masc_core.store.line import TURN_SECONDS
+from masc_core.store.line import TURN_SECONDS, ProcessLine
 
 __all__ = ["PostgresLine"]
 
@@ -32,19 +33,25 @@ class PostgresLine:
     def __init__(self, pool: Pool) -> None:
         self.room = 0
         self._pool = pool
+        self._here = ProcessLine()
 
     @asynccontextmanager
     async def turn(self, within: float) -> AsyncIterator[None]:
-        db: Connection | None = None
         # Behind a pooler nothing belongs to a session: the next statement may go to another.
-        if not self._pool.pooled:
-            with suppress(StorageUnavailable):
-                db = await self._enter(within)
-        try:
+        if self._pool.pooled:
             yield
-        finally:
-            if db is not None:
-                await self._pool.conclude(db, _LEAVE.format(line=_LINE, room=self.room).encode())
+            return
+        end = steady() + within
+        # A connection that has the lock would be given it once more.
+        async with self._here.turn(within):
+            db: Connection | None = None
+            with suppress(StorageUnavailable):
+                db = await self._enter(end - steady())
+            try:
+                yield
+            finally:
+                if db is not None:
+                    await self._pool.conclude(db, _LEAVE.format(line=_LINE, room=self.room).encode())
 
     async def _enter(self, within: float) -> Connection:
         milliseconds = {"within": max(1, int(within * 1000)), "turn": int(TURN_SECONDS * 1000)}

@@ -50,27 +50,35 @@ async def test_a_turn_is_one_at_a_time_and_ends_with_its_context(make: Callable[
             # The connections of whose turn it is, and of those who gave up, do their work as before.
             await one.commit([], [Put(N, b"1")])
             assert await other.get([N]) == await one.get([N])
-        async with line_of(other).turn(5):
-            pass
-        async with line_of(one).turn(5):
-            pass
+        for driver in (other, one, other):
+            async with line_of(driver).turn(1):
+                pass
 
 
 async def test_a_turn_that_ends_with_an_error_or_is_cancelled_is_given_up(make: Callable[[], Driver]) -> None:
-    async def leave(entered: asyncio.Event) -> None:
+    async def stay(entered: asyncio.Event) -> None:
         async with line_of(one).turn(5):
             entered.set()
             await asyncio.Event().wait()
+
+    async def cancel(task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
 
     async with make() as one, make() as other, asyncio.timeout(5):
         with pytest.raises(KeyError):
             async with line_of(one).turn(5):
                 raise KeyError
         entered = asyncio.Event()
-        task = asyncio.create_task(leave(entered))
+        task = asyncio.create_task(stay(entered))
         await entered.wait()
-        task.cancel()
-        await asyncio.wait([task])
+        await cancel(task)
+        async with line_of(other).turn(1):
+            # Also of those who have not come that far.
+            task = asyncio.create_task(stay(asyncio.Event()))
+            with pytest.raises(StorageBusy):
+                await line_of(other).turn(0.1).__aenter__()
+            await cancel(task)
         async with line_of(other).turn(1):
             pass
 
