@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -28,6 +28,8 @@ from scale_rooms import Places, environment, prepare
 from masc_core.kernel import Kernel, local_client
 from masc_core.plugins import load
 from masc_core.rooms import Base
+from masc_core.store.driver import Check, Committed, Conflict, Driver, Write
+from masc_core.store.sealed import raw
 
 SECONDS = 600
 """Within this time all processes are ready."""
@@ -46,6 +48,11 @@ class Claimed:
     """Milliseconds of each claim, the last of which finds nothing."""
     retried: int
     """Claims that were answered with an error after which one tries again."""
+    lost: int
+    """Commits that came too late and were made again."""
+    begun: float
+    ended: float
+    """On the clock that all processes of a machine share."""
 
 
 def work(project: Path, number: int) -> Claimed:
@@ -58,7 +65,10 @@ async def _claim(project: Path, client: Any) -> Claimed:
     times: list[float] = []
     retried = 0
     async with Kernel(Base(project, may_create=False), load()) as kernel:
+        await kernel.start_room.connect(create=False)
+        lost = _count_lost(raw(kernel.start_room.driver))
         _ready[0].wait(SECONDS)
+        started = time.monotonic()
         while True:
             begun = time.perf_counter()
             outcome = await kernel.call("masc_claim_next", {}, client)
@@ -70,7 +80,23 @@ async def _claim(project: Path, client: Any) -> Claimed:
             elif "task" in outcome.structured:
                 tasks.append(outcome.structured["task"]["id"])
             else:
-                return Claimed(tasks, times, retried)
+                return Claimed(tasks, times, retried, len(lost), started, time.monotonic())
+
+
+def _count_lost(driver: Driver) -> list[Conflict]:
+    """The conflicts of the driver from now on."""
+    lost: list[Conflict] = []
+    commit = driver.commit
+
+    async def counted(checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
+        try:
+            return await commit(checks, writes)
+        except Conflict as conflict:
+            lost.append(conflict)
+            raise
+
+    setattr(driver, "commit", counted)  # noqa: B010
+    return lost
 
 
 def _begin(barrier: Barrier, variables: Mapping[str, str]) -> None:
@@ -121,9 +147,11 @@ async def _race(places: Places, processes: int, tasks: int) -> dict[str, Any]:
         "twice": sum(count > 1 for count in went.values()),
         "gaps": " ".join(gaps) or "none",
         "retried": sum(claimed.retried for claimed in found),
+        "lost": sum(claimed.lost for claimed in found),
         "p50_ms": round(percentile(times, 50), 1),
         "p95_ms": round(percentile(times, 95), 1),
         "slowest_ms": round(max(times), 1),
+        "race_s": round(max(claimed.ended for claimed in found) - min(claimed.begun for claimed in found), 1),
         "run_s": round(taken, 1),
     }
 

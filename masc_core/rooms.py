@@ -20,6 +20,7 @@ from masc_core.records import EVENTS, ROOM_ID, ROOMS, Event, Room
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
 from masc_core.store.driver import Driver, Key, Scan
+from masc_core.store.line import ProcessLine
 from masc_core.store.opening import open_driver, store_exists
 from masc_core.store.transaction import Transaction, transact
 
@@ -122,7 +123,7 @@ class OpenRoom:
     """Set once this process has made the room's directory, or found it where a room was to be made."""
     _driver: Driver | None = field(default=None, repr=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
-    _line: asyncio.Lock = field(factory=asyncio.Lock, repr=False)
+    _line: ProcessLine = field(factory=ProcessLine, repr=False)
 
     @property
     def directory(self) -> Path:

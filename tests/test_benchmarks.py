@@ -26,6 +26,7 @@ def run(script: str, *options: str) -> str:
         "claims.py",
         "wakeup.py",
         "scale.py",
+        "scale_claims.py",
         "guards.py",
         "faults.py",
         "token_costs.py",
@@ -39,6 +40,11 @@ def test_a_benchmark_says_what_it_measures(script: str) -> None:
 def test_two_servers_claim_every_task_once() -> None:
     (race,) = json.loads(run("claims.py", "--servers", "2", "--tasks", "6", "--races", "1", "--json"))
     assert (race["claimed"], race["twice"]) == (6, 0)
+
+
+def test_processes_on_every_store_claim_every_task_once() -> None:
+    rows = json.loads(run("scale_claims.py", "--processes", "4", "--tasks", "4", "--json"))
+    assert all((row["claimed"], row["twice"], row["gaps"]) == (4, 0, "none") for row in rows)
 
 
 def test_the_start_is_measured_beside_the_bare_sdk() -> None:

@@ -100,6 +100,7 @@ class Pool:
         self._observe = observe
         self._idle: list[Connection] = []
         self._lent: set[Connection] = set()
+        self._owed: dict[Connection, bytes] = {}
         self._busy = 0
         self._places = asyncio.Semaphore(size)
         self._open = True
@@ -168,11 +169,32 @@ class Pool:
                     ) from error
                 raise
             finally:
-                self._lent.discard(db)
-                if self._open and db.pgconn.transaction_status == TransactionStatus.IDLE:
-                    self._idle.append(db)
-                else:
-                    await db.close()
+                await self._give_back(db)
+
+    async def conclude(self, db: Connection, statement: bytes) -> None:
+        """Run a statement on a connection that was lent before, as soon as nobody uses it; close it if that fails."""
+        if db in self._idle:
+            self._idle.remove(db)
+            self._lent.add(db)
+            self._owed[db] = statement
+            await self._give_back(db)
+        elif db in self._lent:
+            self._owed[db] = statement
+
+    async def _give_back(self, db: Connection) -> None:
+        try:
+            if (owed := self._owed.pop(db, None)) is not None and _is_at_rest(db):
+                await db.execute(owed, prepare=False)
+        except BaseException as error:
+            await db.close()
+            if not isinstance(error, psycopg.Error):
+                raise
+        finally:
+            self._lent.discard(db)
+            if self._open and _is_at_rest(db):
+                self._idle.append(db)
+            else:
+                await db.close()
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[Connection]:
@@ -236,6 +258,10 @@ async def taken(places: asyncio.Semaphore, within: float) -> AsyncIterator[None]
         yield
     finally:
         places.release()
+
+
+def _is_at_rest(db: Connection) -> bool:
+    return db.pgconn.transaction_status == TransactionStatus.IDLE
 
 
 def _is_alive(db: Connection) -> bool:

@@ -53,6 +53,7 @@ class RoomKeys:
         self.prefix = prefix
         self.meta, self.heads, self.leases = (self.prefix + name for name in (b"meta", b"heads", b"leases"))
         self.hints = self.prefix + b"hints"
+        self.line, self.tickets = self.prefix + b"line", self.prefix + b"tickets"
 
     def of(self, kind: str, name: str) -> bytes:
         """One of the six keys of a collection or log."""

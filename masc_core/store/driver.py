@@ -18,6 +18,7 @@ from attrs import field
 
 from masc_core.clock import Clock
 from masc_core.frozen import frozen
+from masc_core.store.line import Line
 
 if TYPE_CHECKING:
     from masc_core.store.snapshot import Exchange, Snapshot
@@ -304,6 +305,11 @@ class Driver(Protocol):
     """The backend's name as `masc_status` shows it: ``sqlite``, ``memory``, …"""
     clock: Clock
     """The store's clock: expiry and stored times follow it."""
+
+    @property
+    def line(self) -> Line | None:
+        """Where those who lose again and again wait; ``None`` where the wait for the database's own lock is line enough."""
+        ...
 
     async def __aenter__(self) -> Self:
         """Connect; create or migrate the schema. Raises :class:`masc_core.errors.StartError` when that cannot be done."""

@@ -97,6 +97,7 @@ class MemoryDriver:
 
     def __init__(self, clock: Clock, *, database: MemoryDatabase | None = None, room: str = "default") -> None:
         self.clock = clock
+        self.line = None
         self._database = MemoryDatabase() if database is None else database
         self._name = room
         self._opened: _Room | None = None

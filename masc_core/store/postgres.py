@@ -22,6 +22,7 @@ from masc_core.store._leases import LeaseOutcome, settle_leases
 from masc_core.store._limits import check_limits
 from masc_core.store._postgres_clock import ServerClock
 from masc_core.store._postgres_hints import Hints
+from masc_core.store._postgres_line import PostgresLine
 from masc_core.store._postgres_pool import Connection, Pool, Target, is_refusal, is_transient, taken
 from masc_core.store._postgres_schema import ensure, room_id, upgrade
 from masc_core.store._postgres_scrub import scrub
@@ -62,8 +63,7 @@ class PostgresDriver:
 
     ``cluster`` and ``room`` together name the room. Without a ``clock`` the driver's follows the database server's.
     ``durability``: ``full`` has every acknowledged commit on the server's disk; with ``process`` a crash of the server
-    may take the newest. ``patience``: seconds to wait for the room's lock before
-    :class:`~masc_core.errors.StorageBusy`. ``start_within``: seconds in which the server must answer at the start.
+    may take the newest. ``patience``: seconds to wait for the room's lock. ``start_within``: seconds until the server answers.
     """
 
     name = "postgres"
@@ -87,6 +87,7 @@ class PostgresDriver:
         self._patience = patience
         self._start_within = start_within
         self._pool = Pool(Target(url), self._observe)
+        self.line = PostgresLine(self._pool)
         self._turns = asyncio.Semaphore(_TURNS)
         self._open = False
         self._room = 0
@@ -97,7 +98,7 @@ class PostgresDriver:
     async def __aenter__(self) -> Self:
         async def prepare(db: Connection) -> None:
             await ensure(db)
-            self._room = await room_id(db, *self._names)
+            self._room = self.line.room = await room_id(db, *self._names)
 
         await _connect_first(self._pool, prepare, self._start_within)
         if self._durable and not self._pool.fsync:

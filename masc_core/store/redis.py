@@ -36,6 +36,7 @@ from masc_core.store._redis_access import (
 from masc_core.store._redis_clock import ServerClock
 from masc_core.store._redis_commit import Commit, Last
 from masc_core.store._redis_keys import RoomKeys
+from masc_core.store._redis_line import RedisLine
 from masc_core.store._redis_reads import Reads
 from masc_core.store._redis_start import SCHEMA, check_schema, check_server
 from masc_core.store._redis_watch import Listener
@@ -89,6 +90,7 @@ class RedisDriver:
         self._ends: dict[str, Last] = {}
         self._late_turn = asyncio.Lock()
         self._lanes = Lanes(self._server, connections, patience)
+        self.line = RedisLine(self._lanes, self._keys)
         self._listener = self._new_listener()
 
     async def __aenter__(self) -> Self:

@@ -121,6 +121,7 @@ class SealedDriver:
         self.inner = inner
         self.name = inner.name
         self.clock = inner.clock
+        self.line = inner.line
         self.exhausted = False
         """The active data key has sealed often enough."""
         self.unlock = unlock

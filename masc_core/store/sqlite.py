@@ -83,6 +83,7 @@ class SqliteDriver:
         slow_commit: float = 0.002,
     ) -> None:
         self.clock = clock
+        self.line = None
         self.path = path
         self._name = room
         self._durability = durability

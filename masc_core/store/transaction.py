@@ -35,11 +35,12 @@ from masc_core.store.driver import (
     Version,
     Write,
 )
+from masc_core.store.line import ProcessLine
 
 __all__ = ["RETRY_SECONDS", "LogPosition", "Transaction", "transact"]
 
 RETRY_SECONDS = 5.0
-"""How long conflicts are retried before `storage_busy`."""
+"""How long conflicts are retried, from the first one on, before `storage_busy`."""
 _LONGEST_PAUSE = 0.004
 _HALVED_AFTER = 0.05
 
@@ -227,38 +228,76 @@ async def transact(
     driver: Driver,
     run: Callable[[Transaction], Awaitable[T]],
     first: Transaction | None = None,
-    line: asyncio.Lock | None = None,
+    line: ProcessLine | None = None,
 ) -> T:
-    """Run ``run`` in a unit of work and commit it; on conflict run it again, with jitter, for up to 5 s.
+    """Run ``run`` in a unit of work and commit it; on conflict run it again, for up to 5 s from the first conflict on.
 
     ``first`` is the unit of work of the first attempt, in which something was read just before. Those who have lost once
-    wait in ``line``, so that in one process they try again one after another and not against each other.
+    wait in ``line``, so that in one process they try again one after another and not against each other. Whoever has lost
+    to another process, or twice, waits in the driver's line too. What conflicts remain are retried with jitter.
     ``run`` may run many times. Raises :class:`StorageBusy` when the conflicts do not end, and whatever ``run`` raises,
     having written nothing.
     """
     # Real time, not the store's clock: the others in the race do not follow a clock that a test has stopped.
     loop = asyncio.get_running_loop()
-    started = loop.time()
-    transaction = first or Transaction(driver)
-    async with AsyncExitStack() as turn:
+    transaction, lost = first or Transaction(driver), 0.0
+    async with _Lines(driver, line) as lines:
         while True:
+            lines.begin()
             result = await run(transaction)
             try:
                 await transaction.commit()
             except Conflict as conflict:
-                waited = loop.time() - started
+                # From the first conflict on: a first attempt that was slow leaves as much time for the next as any other.
+                lost = lost or loop.time()
+                waited = loop.time() - lost
                 if waited >= RETRY_SECONDS:
                     raise StorageBusy() from conflict
                 transaction = Transaction(driver, conflict.current)
             else:
+                lines.count()
                 return result
-            if line is not None:
-                try:
-                    async with asyncio.timeout(RETRY_SECONDS - waited):
-                        await turn.enter_async_context(line)
-                except TimeoutError:
-                    raise StorageBusy() from None
-                transaction, line = Transaction(driver), None
+            if await lines.wait(lost + RETRY_SECONDS):
+                transaction = Transaction(driver)
             else:
                 # Whoever has lost for longer asks more often, so nobody loses for ever.
                 await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))
+
+
+class _Lines(AsyncExitStack):
+    """Where one caller of :func:`transact` waits after a conflict, and stays until it is through."""
+
+    def __init__(self, driver: Driver, here: ProcessLine | None) -> None:
+        super().__init__()
+        self._here = here
+        self._before = 0
+        self._everywhere = driver.line
+        self._in_line = False
+
+    def begin(self) -> None:
+        """An attempt begins."""
+        self._before = self._here.commits if self._here is not None else 0
+
+    def count(self) -> None:
+        """An attempt was successful."""
+        if self._here is not None:
+            self._here.commits += 1
+
+    async def wait(self, end: float) -> bool:
+        """Wait for one's turn after a conflict; false when there is no line left to wait in. Raises :class:`StorageBusy`."""
+        lost_again = self._in_line
+        # Only commits of this process can be those of somebody in its own line.
+        elsewhere = self._here is None or self._here.commits == self._before
+        waited = False
+        if self._here is not None and not self._in_line:
+            self._in_line = waited = True
+            await self.enter_async_context(self._here.turn(_left(end)))
+        if self._everywhere is not None and (elsewhere or lost_again):
+            line, self._everywhere = self._everywhere, None
+            await self.enter_async_context(line.turn(_left(end)))
+            waited = True
+        return waited
+
+
+def _left(end: float) -> float:
+    return max(0.001, end - asyncio.get_running_loop().time())

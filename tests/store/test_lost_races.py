@@ -10,6 +10,7 @@ import pytest
 from masc_core.errors import StorageBusy
 from masc_core.store import transaction
 from masc_core.store.driver import Key
+from masc_core.store.line import ProcessLine
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.transaction import Transaction, transact
 from masc_core.testing import ManualClock
@@ -28,7 +29,7 @@ async def add_one(tx: Transaction) -> None:
 async def test_losers_of_one_process_try_again_one_after_another() -> None:
     runs: Counter[int] = Counter()
 
-    async def racer(n: int, driver: MemoryDriver, line: asyncio.Lock) -> None:
+    async def racer(n: int, driver: MemoryDriver, line: ProcessLine) -> None:
         async def run(tx: Transaction) -> None:
             runs[n] += 1
             await add_one(tx)
@@ -36,7 +37,7 @@ async def test_losers_of_one_process_try_again_one_after_another() -> None:
         await transact(driver, run, line=line)
 
     async with MemoryDriver(ManualClock()) as driver:
-        line = asyncio.Lock()
+        line = ProcessLine()
         await asyncio.gather(*(racer(n, driver, line) for n in range(RACERS)))
         (found,) = await driver.get([N])
     assert found is not None
@@ -48,8 +49,8 @@ async def test_losers_of_one_process_try_again_one_after_another() -> None:
 async def test_who_waits_too_long_in_the_line_is_told_that_the_store_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transaction, "RETRY_SECONDS", 0.05)
     async with MemoryDriver(ManualClock()) as driver:
-        line = asyncio.Lock()
-        async with line:
+        line = ProcessLine()
+        async with line.turn(1):
             racers = [transact(driver, add_one, line=line) for _ in range(3)]
             results = await asyncio.gather(*racers, return_exceptions=True)
         assert [type(r) for r in results if r is not None] == [StorageBusy, StorageBusy]

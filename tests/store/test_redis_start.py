@@ -16,7 +16,7 @@ import pytest
 from redis_server import FIT, RedisServer, free_port
 
 from masc_core.clock import SystemClock, steady
-from masc_core.errors import MascError, StartError, StorageUnavailable
+from masc_core.errors import MascError, StartError, StorageBusy, StorageUnavailable
 from masc_core.frozen import evolve
 from masc_core.settings import Settings, load_settings
 from masc_core.store import _redis_start, opening
@@ -116,6 +116,9 @@ class TestFitness:
         async with RedisDriver(server.url.replace("//", "//masc:pw@"), cluster="c") as store:
             await use(store)
             assert await store.watch({"log": 0}) == {"log": 2}
+            async with store.line.turn(1):
+                with pytest.raises(StorageBusy):
+                    await store.line.turn(0.005).__aenter__()
             found = await store.dump()
             with pytest.raises(StorageUnavailable, match="may not do this"):
                 await store.exchange(lambda _: found)
