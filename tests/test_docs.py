@@ -44,6 +44,7 @@ NOT_RUN = {
         "docs/storage.md",
         "export MASC_STORAGE_TYPE=postgres MASC_POSTGRES_URL=postgresql://masc@db.example/masc MASC_CLUSTER_NAME=acme",
     ),
+    ("docs/performance.md", "python benchmarks/split.py --plot split.svg"),
     ("docs/storage.md", "python benchmarks/faults.py --only kill --cycles 200 --seconds 1500"),
 }
 """All that is exempt, by document and first line; each block says why."""

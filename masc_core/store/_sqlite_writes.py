@@ -172,7 +172,7 @@ class Change:
     def _leave(self, key: Key, body: bytes | None) -> None:
         row = self._found[key]
         if self.left is not None:
-            self.left[key] = None if row is None or body is None else Document(key, row[1], body)
+            self.left[key] = None if row is None or body is None else Document(key, row[1], bytes(body))
 
     def _index_document(self, key: Key, id: int, before: str, after: str) -> None:
         if before == after:

@@ -306,4 +306,4 @@ def test_which_sources_are_this_machine() -> None:
 
 def test_a_proxy_that_is_no_network_stops_the_start(project: Path) -> None:
     ran = masc(project, "serve", "--http", "--port", "0", "--trusted-proxy", "proxy.example")
-    assert ran.status == 1 and "--trusted-proxy proxy.example" in ran.err
+    assert ran.status == 2 and "--trusted-proxy: proxy.example is no address" in ran.err

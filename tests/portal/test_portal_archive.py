@@ -12,6 +12,7 @@ from portal_support import ask, opened, status, view
 from masc_core.context import Context
 from masc_core.errors import StorageBusy
 from masc_core.hookspecs import hookimpl
+from masc_core.plugins import load
 from masc_core.records import ARCHIVE, Archived
 from masc_core.store.collections import View
 from masc_core.store.transaction import Transaction
@@ -119,7 +120,8 @@ class Broken:
 @pytest.mark.parametrize("backend", ["memory", "sqlite"])
 async def test_a_gc_that_was_interrupted_leaves_true_counts(tmp_path: Path, clock: ManualClock, backend: str) -> None:
     broken = Broken()
-    async with masc_app(tmp_path, backend=backend, clock=clock, extra=[("broken", broken)]) as masc:
+    registry = load(extra=[("broken", broken)], strict=True)  # as if it were MASC's own, which interrupts
+    async with masc_app(tmp_path, backend=backend, clock=clock, registry=registry) as masc:
         await opened(masc, "gemini")
         for _ in range(130):
             await answer(masc, await ask(masc))

@@ -67,7 +67,7 @@ async def test_the_format_shapes_the_text_alone(masc: MascApp) -> None:
 async def test_refusals_say_what_to_do(masc: MascApp) -> None:
     await opened(masc, "gemini", "codex")
     several = await masc.error("masc_portal_send", "claude", message="x")
-    assert several["message"] == "you have several open portals: ['codex', 'gemini']; name one with to"
+    assert several["message"] == "you have several open portals: codex, gemini; name one with to"
     await masc.call("masc_portal_close", "claude", to="gemini")
     closed = await masc.error("masc_portal_send", "gemini", message="x")
     assert closed["message"] == "you have no open portal with claude (closed: close); masc_portal_open opens one"
