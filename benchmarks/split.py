@@ -88,7 +88,7 @@ def row(
     pairs = [pair for pair in zip(outside, inside, strict=True) if pair[0][0] == kind][WARM_UP:]
     found = {part: statistics.median(parts.get(part, 0.0) for _, parts in pairs) for part in PARTS[:-2]}
     total = statistics.median(whole for (_, whole, _), _ in pairs)
-    rest = total - sum(found.values())
+    rest = max(0.0, total - sum(found.values()))  # medians need not add up
     # What neither side works on is the way there and back, and the wait for a processor; a client may work beside the server.
     found["client"] = min(rest, statistics.median(cpu for (_, _, cpu), _ in pairs))
     found["pipe or socket"] = rest - found["client"]
