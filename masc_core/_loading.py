@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import inspect
 import logging
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 
 from masc_core._registering import KERNEL, NAME, LeftOut, Registrar, Things
+from masc_core._stray import prints_aside
 from masc_core.contracts import Contract
-from masc_core.errors import GuardBroken, StartError
+from masc_core.errors import GuardBroken, StartError, in_words
+from masc_core.faults import Faults, told
 from masc_core.first_party import is_ours, raised_by_masc
 from masc_core.frozen import evolve
-from masc_core.hookspecs import GUARD_HOOKS, PLAIN_HOOKS, hookimpl
+from masc_core.hookspecs import GUARD_HOOKS, PLAIN_HOOKS, MascHooks, hookimpl
 from masc_core.plugins import KERNEL_TOOLS, LEAN, Plugin, Registry
 from masc_core.presets import RESERVED
 from masc_core.records import KERNEL_RECORDS
+from masc_core.render import printable
 from masc_core.settings import KERNEL_SECTIONS
-
-if TYPE_CHECKING:
-    from masc_core.isolation import Faults
 
 __all__ = ["Loading"]
 
 logger = logging.getLogger(__name__)
 _SLOW_MS = 500.0
+_CATEGORY_HOOKS = ("masc_tools", "masc_modes", "masc_resources", "masc_prompts", "masc_routes")
+"""What a mode shows or hides, or stands below a category's name; a guard is there in every mode."""
 
 
 class Loading:
     """Plugins on their way in, MASC's own first."""
 
-    def __init__(self, manager: pluggy.PluginManager, strict: bool) -> None:
+    def __init__(
+        self, manager: pluggy.PluginManager, strict: bool, interrupted: Callable[[], bool], lenient: bool = False
+    ) -> None:
         self._manager = manager
         self._strict = strict
+        self._lenient = lenient
+        self._interrupted = interrupted
         self._plugins: list[Plugin] = []
         self._faults: Faults | None = None
         self._all = Things(records=[*KERNEL_RECORDS])
@@ -49,16 +55,16 @@ class Loading:
     def load(self, point: EntryPoint, guard: bool) -> None:
         """Import what an entry point names and take its registrations."""
         began = perf_counter()
+        plugin = Plugin(point.name, point.module, guard, installed=point.dist)
+        # What ends the process from inside cannot be caught, and then this is the last that is seen.
+        self._manager.trace.root.get("load")("import", plugin.label, point.value)
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # standard output is the protocol's
+            with contextlib.nullcontext() if is_ours(point) else prints_aside():
                 module = point.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # SystemExit too: a module that exits takes nobody with it
-            problem = f"cannot be imported ({point.value}): {error!r}"
-            self._leave_out(
-                Plugin(point.name, point.module, guard, installed=point.dist), is_ours(point), problem, error
-            )
+        except BaseException as error:  # SystemExit too: a module that exits takes nobody with it
+            if isinstance(error, KeyboardInterrupt) and self._interrupted():
+                raise
+            self._leave_out(plugin, is_ours(point), f"cannot be imported ({point.value}): {told(error)}", error)
         else:
             self.add(point.name, module, guard=guard, point=point)
         took = 1000 * (perf_counter() - began)
@@ -71,17 +77,16 @@ class Loading:
         source = point.module if point else getattr(module, "__name__", type(module).__name__)
         plugin = Plugin(name, source, guard, installed=point.dist if point else None)
         ours = point is not None and is_ours(point)
-        if not guard and not NAME.match(name):
-            raise StartError(message=f"plugin {name}: {name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long")
         try:
-            self._all.add(self._registered(plugin, module, ours))
-        except KeyboardInterrupt:
-            raise
+            with contextlib.nullcontext() if ours else prints_aside():
+                self._all.add(self._registered(plugin, module, ours))
         except BaseException as error:  # whatever it raises is its own problem
-            if isinstance(error, StartError) and raised_by_masc(error):
+            stops = isinstance(error, StartError) and raised_by_masc(error)
+            if (stops and not self._lenient) or (isinstance(error, KeyboardInterrupt) and self._interrupted()):
                 raise
-            told = f"StartError: {error}" if isinstance(error, StartError) else repr(error)
-            problem = str(error) if isinstance(error, LeftOut) else f"cannot be registered: {told}"
+            why = f"StartError: {error}" if isinstance(error, StartError) else told(error)
+            problem = str(error) if isinstance(error, LeftOut) else f"cannot be registered: {why}"
+            problem = f"stops every start: {error}" if stops else problem
             self._leave_out(plugin, ours, problem, error)
         else:
             self._plugins.append(plugin)
@@ -109,6 +114,7 @@ class Loading:
     def _leave_out(self, plugin: Plugin, ours: bool, problem: str, error: BaseException) -> None:
         if self._strict or (ours and plugin.name == "core" and not plugin.guard):
             raise StartError(message=f"plugin {plugin.name}: {problem}") from error
+        problem = printable(problem.encode(errors="backslashreplace").decode())
         kind = "guard" if plugin.guard else "plugin"
         then = "every call is refused" if plugin.guard else "it is left out"
         logger.error("%s %s %s; %s", kind, plugin.name, problem, then)
@@ -118,14 +124,19 @@ class Loading:
             self._manager.register(_Shut(plugin.name))
 
     def _registered(self, plugin: Plugin, module: object, ours: bool) -> Things:
+        if not plugin.guard and not NAME.match(plugin.name):
+            text = f"plugin {plugin.name}: {plugin.name!r} is no category name; use a-z, 0-9 and _, 2 to 32 long"
+            raise StartError(message=text)
         registrar = Registrar(plugin.name, ours, self._all.owners)
         registrar.take("guard" if plugin.guard else "category", plugin.name)
+        if plugin.guard:
+            _ensure_only_guards(plugin, module)
         if (known := self._manager.get_name(module)) is not None:
             raise LeftOut(f"is the same module as {known}; give each entry point one of its own")
         try:
             self._manager.register(module, name=f"{'guard:' if plugin.guard else ''}{plugin.name}")
-            hooks = self._hooks(plugin, module)
             registrar.gather(module)
+            hooks = self._hooks(plugin, module)
         except pluggy.PluginValidationError as error:
             raise StartError(message=f"plugin {plugin.name}: {error}") from error
         except BaseException:
@@ -137,34 +148,46 @@ class Loading:
 
     def _watch(self, plugin: Plugin, things: Things, hooks: Iterable[tuple[str, pluggy.HookImpl]]) -> None:
         """Put what is not MASC's own where it breaks nothing else."""
-        from masc_core.isolation import Faults, bounded, checked, isolate
+        from masc_core.isolation import bounded, checked, isolate
 
         faults = self._faults = self._faults or Faults()
-        things.contracts = {name: bounded(made, faults) for name, made in things.contracts.items()}
+        things.contracts = {n: bounded(made, faults, strict=self._strict) for n, made in things.contracts.items()}
         offered: dict[str, Any]
-        for offered in (things.resources, things.prompts):
-            offered |= {name: evolve(made, contract=bounded(made.contract, faults)) for name, made in offered.items()}
+        for kind, offered in (("resource", things.resources), ("prompt", things.prompts)):
+            offered |= {n: evolve(made, contract=bounded(made.contract, faults, kind)) for n, made in offered.items()}
         for hook, found in hooks:
             if self._strict:
                 checked(found, hook)
             else:
-                isolate(found, hook, plugin.name, plugin.guard, faults)
+                isolate(found, hook, plugin, faults)
 
     def _hooks(self, plugin: Plugin, module: object) -> list[tuple[str, pluggy.HookImpl]]:
-        """The awaited hooks that it implements, which it may and can."""
+        """The hooks that it implements, which it may and can, and that are called later on."""
         hooks = []
         for caller in self._manager.get_hookcallers(module) or ():
             if not caller.has_spec():
-                continue  # no such hook, which is told when all are loaded
+                if all(found.optionalhook for found in caller.get_hookimpls() if found.plugin is module):
+                    continue
+                near = in_words(difflib.get_close_matches(caller.name, vars(MascHooks), n=2))
+                there = f"near names: {near}" if near else "the documentation lists those there are"
+                raise StartError(message=f"plugin {plugin.label}: there is no hook {caller.name}; {there}")
             if caller.name in GUARD_HOOKS and not plugin.guard:
                 raise LeftOut(f"implements {caller.name}, which is for guards; make it an entry point of masc.guards")
-            if caller.name in PLAIN_HOOKS:
+            if caller.name in PLAIN_HOOKS and caller.name != "masc_token_reads":
                 continue
             for found in (i for i in caller.get_hookimpls() if i.plugin is module):
-                if not inspect.iscoroutinefunction(found.function):
+                if caller.name not in PLAIN_HOOKS and not inspect.iscoroutinefunction(found.function):
                     raise StartError(message=f"plugin {plugin.name}: hook {caller.name} must be an async function")
                 hooks.append((caller.name, found))
         return hooks
+
+
+def _ensure_only_guards(plugin: Plugin, module: object) -> None:
+    """Raise :class:`LeftOut` for a guard that is more: what it added would pass for a category's, MASC's own for one."""
+    if not NAME.match(plugin.name):
+        raise LeftOut(f"has a name that is none for a guard: {plugin.name!r}; use a-z, 0-9 and _, 2 to 32 long")
+    if more := [hook for hook in _CATEGORY_HOOKS if hasattr(module, hook)]:
+        raise LeftOut(f"implements {more[0]}, which is for categories; add an entry point of masc.plugins for it")
 
 
 def _with_modes(switch: Contract, modes: Iterable[str]) -> Contract:

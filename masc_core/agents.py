@@ -88,7 +88,11 @@ async def agents_with_status(
     states = ["present", "inactive"] if include_inactive else ["present"]
     agents = [agent for state in states for agent in await ctx.agents.scan("state", state)]
     presences = await ctx.presence.peek([a.name.lower() for a in agents])
-    rows = [(a, p, await agent_status(ctx, a, p)) for a, p in zip(agents, presences, strict=True)]
+    rows = [(a, p, recorded_status(ctx, a, p)) for a, p in zip(agents, presences, strict=True)]
+    if any(status == "active" for _, _, status in rows):
+        # One look for all: on a database each is a round trip.
+        held = await ctx.tasks.count("assignee")
+        rows = [(a, p, "busy" if s == "active" and held.get(held_by(a.name)) else s) for a, p, s in rows]
     order = {"zombie": 1, "inactive": 2}
     return sorted(rows, key=lambda row: (order.get(row[2], 0), row[0].name.lower()))
 

@@ -25,8 +25,9 @@ class Attempts:
         """The context of the attempt that runs in ``tx``."""
         ctx = self._primed
         if tx is not self._tx:
+            now = ctx.clock.now()
             ctx = evolve(
-                ctx, tx=tx, caller=self._caller, now=ctx.clock.now(), warnings=list(self._warnings), delivered=[],
+                ctx, tx=tx.dated(now), caller=self._caller, now=now, warnings=list(self._warnings), delivered=[],
                 committed=[],
                 events=[],
             )  # fmt: skip
@@ -48,6 +49,7 @@ _DECIDE_THEMSELVES = frozenset({"masc_init", "masc_join", "masc_leave", "masc_st
 
 async def be_present(ctx: Context) -> bool:
     """Refresh the caller's presence, at most every 5 s; join it first where the tool says so. True when it was joined."""
+    ctx.call.marking = False
     if not ctx.caller.known or ctx.caller.auth == "local" or ctx.call.tool.name in _DECIDE_THEMSELVES:
         return False
     agent = await ctx.agents.find(ctx.caller.name.lower())
@@ -63,11 +65,14 @@ async def be_present(ctx: Context) -> bool:
     # One that lies ahead was written before somebody set the clock back.
     if not ctx.after(-PRESENCE_SECONDS) <= presence.last_seen <= ctx.now:
         ctx.presence.put(evolve(presence, last_seen=ctx.now))
+        ctx.call.marking = True
     return False
 
 
 def may_go_unmarked(ctx: Context) -> bool:
-    """Whether a reading call is to be tried again without the caller's presence, which a full disk does not take."""
-    again = ctx.call.tool.effect is Effect.READ and not ctx.call.unmarked
-    ctx.call.unmarked = True
-    return again
+    """Whether a reading call is to be tried again without the caller's presence, which a full disk does not take.
+
+    One that refreshed no presence needed no write, so its store is out of reach and a second try only takes as long again.
+    """
+    ctx.call.unmarked = ctx.call.marking and ctx.call.tool.effect is Effect.READ
+    return ctx.call.unmarked

@@ -28,11 +28,13 @@ from masc_core.errors import (
     MascError,
     NotInitialised,
     StartError,
+    StorageBusy,
     StorageUnavailable,
     Unavailable,
 )
 from masc_core.frozen import evolve, frozen
 from masc_core.identity import Bindings, Client, resolve
+from masc_core.interruption import cancelled
 from masc_core.modes import Active
 from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
 from masc_core.render import printable, render
@@ -40,13 +42,13 @@ from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
-from masc_core.tools import CallerUse, Tool
+from masc_core.tools import CallerUse, Effect, Tool
 from masc_core.values import NAME_LENGTH
 
 if TYPE_CHECKING:
     from masc_core.kernel import Kernel
 
-__all__ = ["Call", "Outcome", "Progress", "cancelled", "refuse", "run"]
+__all__ = ["Call", "Outcome", "Progress", "refuse", "run"]
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -84,6 +86,8 @@ class Call:
     """Its client joins with the room's secret."""
     other_named: str | None = None
     """The name in the arguments, where the endpoint has another one."""
+    marking: bool = False
+    """The last attempt refreshes the caller's presence."""
     unmarked: bool = False
     """The caller's presence is not refreshed: the store takes no writes, and a reading call needs none."""
     undo: list[Callable[[], None]] = field(factory=list, repr=False)
@@ -157,12 +161,6 @@ async def run(kernel: Kernel, call: Call) -> Outcome:
         for undo in call.undo:
             undo()
     return await refuse(kernel, call, failed)
-
-
-def cancelled() -> bool:
-    """Somebody cancels the running task, rather than its own code raising as if."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _defect(call: Call, error: BaseException) -> InternalError:
@@ -252,6 +250,7 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
             _, call.room_created = await room.transact(lambda tx: room.found(tx, actor))
         tx, record = Transaction(room.driver), room.record()
     if record is None and tool.needs_room:
+        await _well_formed(kernel.context(call, room, None, None))
         raise NotInitialised(path=str(room.base.path))
     ctx = kernel.context(call, room, record, tx)
     call.ctx = ctx
@@ -288,10 +287,25 @@ async def _identify(ctx: Context) -> None:
         raise AgentNameRequired(tool=call.tool.name, argument=call.tool.caller_field)
 
 
+async def _well_formed(ctx: Context) -> dict[str, Any]:
+    """The arguments. Raises what the call is refused with in any room, whatever is in it."""
+    await _identify(ctx)
+    return ctx.call.contract.validate(_without_caller(ctx.call), ctx.call.client.caller_known)
+
+
 async def _ensure_acceptable(kernel: Kernel, call: Call, room: OpenRoom) -> None:
-    """Refuse what will be refused anyway before it leaves a new room behind."""
-    await _identify(kernel.context(call, room, None, None))
-    call.contract.validate(_without_caller(call), call.client.caller_known)
+    """Refuse what will be refused anyway before it leaves a new room behind: the call first runs in an empty room that is
+    thrown away. What has been made cannot be taken back, since another process may have begun to use it."""
+    from masc_core.store.memory import MemoryDriver
+
+    async with MemoryDriver(room.clock) as nowhere:
+        tx = Transaction(nowhere)
+        ctx = kernel.context(call, room, room.record(), tx)
+        arguments = await _well_formed(ctx)
+        if call.tool.transactional:
+            ctx = await Attempts(ctx).context(tx)
+            await be_present(ctx)
+            await call.tool.handler(ctx, **arguments)
 
 
 async def _in_unit_of_work(
@@ -311,9 +325,11 @@ async def _in_unit_of_work(
         await ctx.ask("masc_in_commit", ctx=ctx)
         return ctx, result, joined
 
+    # Calls of one tool write the same records, if any do. Readers write none but their own and wait for nobody.
+    kind = "" if call.tool.effect is Effect.READ else call.tool.name
     try:
-        done = await room.transact(attempt, primed.tx)
-    except StorageUnavailable:
+        done = await room.transact(attempt, primed.tx, kind)
+    except (StorageUnavailable, StorageBusy):
         if not may_go_unmarked(primed):
             raise
         done = await room.transact(attempt)
@@ -333,7 +349,7 @@ async def _outside(
 
         try:
             joined = await room.transact(attempt, primed.tx)
-        except StorageUnavailable:
+        except (StorageUnavailable, StorageBusy):
             if not may_go_unmarked(primed):
                 raise
             joined = await room.transact(attempt)
@@ -363,5 +379,5 @@ def _render(kernel: Kernel, call: Call, ctx: Context, result: Any, joined: bool)
         structured["warnings"] = list({w["code"] + w["message"]: w for w in ctx.warnings}.values())
     if kernel.start_room.settings.server.check_results:
         call.contract.check_result(structured)
-    headline = result.masc_text(structured) if hasattr(result, "masc_text") else ""
-    return Outcome(structured, render(structured, headline), delivered=tuple(ctx.delivered))
+    text = render(structured, call.tool.headline(result, structured))
+    return Outcome(structured, text, delivered=tuple(ctx.delivered))

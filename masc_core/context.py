@@ -120,7 +120,7 @@ class Context:
     @property
     def clock(self) -> Clock:
         """The store's clock, for waiting and for times outside a unit of work."""
-        return self._open.driver.clock
+        return self._open.clock
 
     @property
     def ticks(self) -> float:
@@ -220,17 +220,20 @@ class Context:
         return [a for a in answers if a is not None]
 
     def savepoint(self) -> Callable[..., None]:
-        """What puts back who calls and what they may do and, with ``writes=True``, takes back what was written after this."""
+        """What puts back who calls, what they may do and what was noted before and, with ``writes=True``, takes back what was
+        written after this."""
         caller, granted, room = self.caller, self.granted, self.room
-        lengths = [(kept, len(kept)) for kept in (self.warnings, self.delivered, self.committed, self.events)]
+        lists: tuple[list[Any], ...] = (self.warnings, self.delivered, self.committed, self.events)
+        before = [(kept, list(kept)) for kept in lists]
         rollback = None if self._tx is None else self._tx.savepoint()
 
         def restore(*, writes: bool) -> None:
             self.caller, self.granted = caller, granted
+            for kept, had in before:
+                known = {id(item) for item in had}
+                kept[:] = had if writes else [*had, *(item for item in kept if id(item) not in known)]
             if writes:
                 self.room = room
-                for kept, length in lengths:
-                    del kept[length:]
                 if rollback is not None:
                     rollback()
 
@@ -246,7 +249,8 @@ class Context:
         """
 
         async def attempt(transaction: Transaction) -> tuple[R, Context]:
-            ctx = evolve(self, tx=transaction, now=self.clock.now(), events=[], committed=[])
+            now = self.clock.now()
+            ctx = evolve(self, tx=transaction.dated(now), now=now, events=[], committed=[])
             result = await run(ctx)
             self.call.concluding = (concludes or self.call.unattended) and transaction.dirty
             if self.call.concluding:

@@ -336,7 +336,7 @@ class ToolTimedOut(MascError):
 class GuardBroken(MascError):
     code = "guard_broken"
     http = 503
-    text = "guard {guard} could not be loaded, so every call is refused; masc plugins list on the server's machine says why"
+    text = "guard {guard} is broken, so the call is refused; the log of the server and masc plugins list name the fault"
     guard: str
 
 
@@ -385,7 +385,7 @@ class RecordUnreadable(MascError):
 class InternalError(MascError):
     code = "internal_error"
     http = 500
-    text = "a defect in MASC stopped this call; the log has it as incident {incident}"
+    text = "a defect stopped this call; the log of the server has it as incident {incident}"
     incident: str
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint
+from functools import lru_cache
+from importlib.metadata import Distribution, EntryPoint
 
 __all__ = ["CATEGORY_ORDER", "GUARD_ORDER", "is_ours", "raised_by_masc", "rank"]
 
@@ -12,12 +14,24 @@ CATEGORY_ORDER = "core comm portal worktree health discovery voting interrupt co
 GUARD_ORDER = "auth ratelimit redaction audit encryption".split()
 """Order in which the first-party guards are asked; others follow by name."""
 _PACKAGE = "masc_plugin_"
+_NAME = re.compile(r"^Name:[ \t]*masc[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
 
 def is_ours(point: EntryPoint) -> bool:
-    """The entry point leads to a package that MASC ships. Its own name alone would not do: anybody can take that."""
+    """MASC's own distribution declares the entry point, and it leads to a package that MASC ships.
+
+    Neither its name nor its module would do: anybody can write down both.
+    """
     package = point.module.partition(".")[0]
-    return package.startswith(_PACKAGE) and package[len(_PACKAGE) :] in {*CATEGORY_ORDER, *GUARD_ORDER}
+    shipped = package.startswith(_PACKAGE) and package[len(_PACKAGE) :] in {*CATEGORY_ORDER, *GUARD_ORDER}
+    return shipped and point.dist is not None and _is_masc(point.dist)
+
+
+@lru_cache(maxsize=16)
+def _is_masc(found: Distribution) -> bool:
+    """By the headers of its metadata; ``found.name`` would parse all of them, the README included, at every start."""
+    headers = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").partition("\n\n")[0]
+    return _NAME.search(headers) is not None
 
 
 def rank(point: EntryPoint, order: Sequence[str]) -> tuple[bool, int, str]:

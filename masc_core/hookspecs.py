@@ -5,7 +5,9 @@ take ``async def`` implementations. Of several plugins, MASC's own are asked fir
 the others by name; guards before categories.
 
 Hooks "for guards" decide on access. Only entry points of the group ``masc.guards`` have them; a category that implements
-one is left out. What such a hook raises refuses the call. Any other hook of somebody else's plugin that raises, takes
+one is left out, and so is a guard that adds tools, modes, resources, prompts or routes. A guard refuses a call by raising a
+:class:`MascError`; anything else that it raises, an answer of another kind and one that takes longer than
+``plugins.hook_seconds`` refuse it as ``guard_broken``. Any other hook of somebody else's plugin that raises, takes
 longer than ``plugins.hook_seconds`` or answers with something else than what is said here counts as one that gave
 nothing, and the log names the plugin. After three times too long in a row it is not asked for a minute.
 """
@@ -205,8 +207,8 @@ class MascHooks:
         """Put a driver of your own, ``{"driver": …}``, round the one of a room that is being connected.
 
         Awaited once for each room of a process, by the kernel; the wrapper is entered and left with the room, but does not
-        enter what it is round. Of several, plugins come before guards, so that only encryption sees bodies in clear.
-        Raise a :class:`MascError` to keep the room shut. For guards. New in 0.1.
+        enter what it is round. Of several guards the last is asked first, so that MASC's encryption is round the drivers
+        of others, and those see sealed bodies. Raise a :class:`MascError` to keep the room shut. For guards. New in 0.1.
         """
 
     @hookspec
@@ -324,8 +326,7 @@ class MascHooks:
     @hookspec
     def masc_doctor(self, ctx: Context, fix: bool) -> Answer:  # type: ignore[empty-body]
         """Look for what is wrong with the records: ``{"facts": {…}, "findings": [{"code", "severity" (error, warning), "what",
-        "mend", "fixed"}, …]}``, as ``masc_core.doctor.findings.answer`` makes it. With ``fix`` mend what can be mended
-        without a loss.
+        "mend", "fixed"}, …]}``. With ``fix`` mend what can be mended without a loss.
 
         Awaited by masc doctor, with a context that opens its own units of work. New in 0.1.
         """

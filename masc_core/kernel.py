@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +25,7 @@ from masc_core.clock import Clock, SystemClock
 from masc_core.context import Caller, Context
 from masc_core.contracts import Contract
 from masc_core.dialog import Dialog
-from masc_core.errors import MascError
+from masc_core.errors import GuardBroken, MascError
 from masc_core.identity import Bindings, Client, local_client
 from masc_core.listing import PLAIN, Style
 from masc_core.modes import DEFAULT_MODE, Active, Modes, Selection
@@ -66,7 +66,8 @@ class Kernel:
         self.start_room: OpenRoom = self.rooms.at(base)
 
     async def __aenter__(self) -> Self:
-        await self.opened()
+        with suppress(GuardBroken):  # each call is refused by its name
+            await self.opened()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -122,8 +123,7 @@ class Kernel:
         self, contract: Contract, arguments: Mapping[str, Any], client: Client, progress: Progress | None = None,
         dialog: Dialog | None = None, through: Contract | None = None,
     ) -> Outcome:  # fmt: skip
-        """Run a tool by its contract; also one that no plugin registers, as local commands have them: it is offered to
-        nobody and takes the same path. ``through`` is the tool that the client called to have this one run."""
+        """Run a tool by its contract, also one that is offered to nobody. ``through`` is the tool called to have it run."""
         try:
             self.registry.ensure_guarded()
             reading = await self.reading(*calls.first_reads(self, contract, arguments, client))
@@ -142,7 +142,8 @@ class Kernel:
 
     def context(self, call: Call, room: OpenRoom, record: Room | None, tx: Transaction | None) -> Context:
         """The context of one call, its caller not yet known."""
+        now = room.clock.now()
         return Context(
             caller=Caller(), room=record, settings=room.settings, call=call, open=room, modes=self.modes,
-            registry=self.registry, tx=tx, now=room.clock.now(),
+            registry=self.registry, tx=tx and tx.dated(now), now=now,
         )  # fmt: skip

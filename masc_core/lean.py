@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
-from masc_core._thesaurus import ASKING, CHANGING, GROUPS
+from masc_core._thesaurus import ALIKE, ASKING, CHANGING, SAME
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
 from masc_core.contracts import Contract, contract_of
@@ -29,7 +29,19 @@ if TYPE_CHECKING:
 __all__ = ["Finder", "contracts", "explained"]
 
 _LIMIT = 8
-_WEIGHTS = {"name": (4.0, 0.5), "description": (1.5, 0.5), "keywords": (2.0, 0.6), "arguments": (0.2, 0.5)}
+_WEIGHTS = {
+    "name": (6.0, 0.5),
+    "core": (4.0, 0.3),
+    "keywords": (1.5, 0.3),
+    "description": (0.5, 0.5),
+    "arguments": (0.2, 0.5),
+}
+_FAVOUR = 1.4
+"""What a tool that only shows counts more for a question, and one that changes something for an order."""
+_SWITCH = re.compile(r"\b(?:switch|turn)(?:ed|ing)?\b(.{1,40}?)\b(on|off)\b")
+_NUMBERED = re.compile(r"\b([a-z]+)[- ]#?\d+\b")
+_TAKES = 1.5
+"""What a tool counts more that takes what a query names with a number, such as task-7."""
 _FILE = re.compile(r"\S*\w[./]\S*")
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
@@ -81,28 +93,44 @@ class Finder:
         self._modes = modes
         self._contracts = modes.contracts(modes.installed)
         numbered = list(enumerate(self._contracts))
-        self._reads = frozenset(i for i, contract in numbered if contract.tool.reads)
-        self._writes = frozenset(i for i, contract in numbered if not contract.tool.reads)
-        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, GROUPS)
+        self._shows = {i: _FAVOUR for i, contract in numbered if contract.tool.limit == "read"}
+        self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
+        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME)
+        self._takes = [frozenset(self._index.words(_things(contract))) for contract in self._contracts]
 
     def find(self, query: str) -> list[Contract]:
         """The tools for a query, best first; one that is named exactly goes before all others."""
         name = "_".join(query.lower().split())
-        query = _FILE.sub(" file ", query)  # which file it is, no tool's words can tell
-        first = query.lower().split()[:1]
-        favoured = self._reads if ASKING.intersection(first) else self._writes if CHANGING.intersection(first) else ()
         exact = [c for c in self._contracts if c.tool.name in {name, f"masc_{name}"}]
-        return exact + [c for i in self._index.ranked(query, favoured) if (c := self._contracts[i]) not in exact]
+        query = _plain(query)
+        first = query.split()[:1]
+        factors = self._shows if ASKING.intersection(first) else self._changes if CHANGING.intersection(first) else {}
+        named = frozenset(self._index.words(" ".join(_NUMBERED.findall(query))))
+        factors = {i: factors.get(i, 1.0) * (_TAKES if named & takes else 1.0) for i, takes in enumerate(self._takes)}
+        return exact + [c for i in self._index.ranked(query, factors) if (c := self._contracts[i]) not in exact]
+
+
+def _plain(query: str) -> str:
+    """A query whose "turn the light on" says "turn on", and that names no file: which one, no tool's words can tell."""
+    query = _SWITCH.sub(lambda found: f"turn {found[2]}{found[1]}", query.lower())
+    return _FILE.sub(" file ", query)
+
+
+def _things(contract: Contract) -> str:
+    """What the arguments of a tool number or identify: task for ``task_id``, step for ``source_step``."""
+    return " ".join(name.removesuffix("_id").split("_")[-1] for name in contract.input["properties"])
 
 
 def _text(contract: Contract) -> Mapping[str, str]:
     tool = contract.tool
     properties = contract.input["properties"]
+    core, _, others = tool.keywords.rpartition(";")
     choices = (str(choice) for schema in properties.values() for choice in schema.get("enum", ()))
     return {
         "name": tool.name.removeprefix("masc_"),
         "description": tool.description,
-        "keywords": tool.keywords,
+        "core": core,
+        "keywords": others,
         "arguments": " ".join([*(name for name in properties if name != tool.caller_field), *choices]),
     }
 

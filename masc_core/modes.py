@@ -143,6 +143,8 @@ class Modes:
             mode = "budget"
         if mode not in self.names:
             raise InvalidArgument(field="mode", reason="enum", expected=f"must be one of {in_words(self.names)}")
+        if categories and mode != "custom":
+            raise InvalidArgument(field="categories", reason="conflict", expected=f"goes with mode custom, not {mode}")
         if max_tokens is not None and mode != "budget":
             raise InvalidArgument(field="max_tokens", reason="conflict", expected=f"goes with mode budget, not {mode}")
         if mode == "budget":

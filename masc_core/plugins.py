@@ -21,13 +21,14 @@ from masc_core.contracts import Contract
 from masc_core.errors import GuardBroken, MascError, StartError
 from masc_core.first_party import CATEGORY_ORDER, GUARD_ORDER, is_ours, rank
 from masc_core.hookspecs import MascHooks
+from masc_core.interruption import interruptions
 from masc_core.presets import LEAN, Mode
 from masc_core.store.collections import Collection as Records
 from masc_core.store.collections import Log
 from masc_core.store.driver import Key
 
 if TYPE_CHECKING:
-    from masc_core.isolation import Faults
+    from masc_core.faults import Faults
     from masc_core.offers import Prompt, Resource, Route
 
 __all__ = ["CATEGORY_ORDER", "KERNEL_TOOLS", "LEAN", "Plugin", "Registry", "load"]
@@ -49,6 +50,11 @@ class Plugin:
     problem: str | None = None
     """Why it is left out, for a plugin that failed; the rest works without it."""
     _installed: Distribution | None = field(default=None, repr=False, eq=False)
+
+    @property
+    def label(self) -> str:
+        """Its name; ``guard <name>`` for a guard, since a category can have the same one."""
+        return f"guard {self.name}" if self.guard else self.name
 
     @cached_property
     def distribution(self) -> str:
@@ -149,13 +155,15 @@ def _wanted(installed: EntryPoints, enabled: Collection[str] | None) -> list[Ent
 
 
 def load(
-    enabled: Collection[str] | None = None, extra: Iterable[tuple[str, object]] = (), *, strict: bool = False
-) -> Registry:
+    enabled: Collection[str] | None = None, extra: Iterable[tuple[str, object]] = (), *, strict: bool = False,
+    lenient: bool = False,
+) -> Registry:  # fmt: skip
     """Load guards and the enabled plugins; ``extra`` adds plugin objects by category, or as ``guard:<name>``, for tests.
 
     Somebody else's plugin that raises while it is loaded, or takes a name of MASC's own, is left out as a whole and has a
     :attr:`Plugin.problem`; where it is a guard, every call is refused. With ``strict``, for tests, it stops the start, and
-    a hook that breaks breaks its call.
+    a hook that breaks breaks its call. With ``lenient``, to look and not to serve, what would stop the start is a
+    :attr:`Plugin.problem` too.
 
     Raises :class:`masc_core.errors.StartError` naming plugin and tool for a declaration that is wrong in itself (a hook
     that there is not, a tool without effect or description) and for a name that two plugins of others claim.
@@ -166,18 +174,15 @@ def load(
     manager.add_hookspecs(MascHooks)
     if traced := os.environ.get("MASC_TRACE_PLUGINS") == "1":
         _trace(manager)
-    loading = Loading(manager, strict)
     found = entry_points()  # once for both groups: each look reads a file of every installed distribution
-    for point in sorted(found.select(group="masc.guards"), key=lambda p: rank(p, GUARD_ORDER)):
-        loading.load(point, guard=True)
-    for point in _wanted(found.select(group="masc.plugins"), enabled):
-        loading.load(point, guard=False)
-    for name, module in extra:
-        loading.add(name.removeprefix("guard:"), module, guard=name.startswith("guard:"))
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise StartError(message=f"plugin {manager.get_name(error.plugin)}: {error}") from error
+    with interruptions() as interrupted:
+        loading = Loading(manager, strict, interrupted, lenient)
+        for point in sorted(found.select(group="masc.guards"), key=lambda p: rank(p, GUARD_ORDER)):
+            loading.load(point, guard=True)
+        for point in _wanted(found.select(group="masc.plugins"), enabled):
+            loading.load(point, guard=False)
+        for name, module in extra:
+            loading.add(name.removeprefix("guard:"), module, guard=name.startswith("guard:"))
     return loading.registry(traced)
 
 

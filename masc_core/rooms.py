@@ -165,9 +165,11 @@ class OpenRoom:
                 self._driver = driver
         return self._driver is not None
 
-    async def transact(self, run: Callable[[Transaction], Awaitable[M]], first: Transaction | None = None) -> M:
+    async def transact(
+        self, run: Callable[[Transaction], Awaitable[M]], first: Transaction | None = None, kind: str = ""
+    ) -> M:
         """Run a unit of work; see :func:`masc_core.store.transaction.transact`."""
-        return await transact(self.driver, run, first, self._line)
+        return await transact(self.driver, run, first, self._line, kind)
 
     async def _wrapped(self, driver: Driver, stack: AsyncExitStack) -> Driver:
         """The driver inside those of the guards, each round what the one before made."""

@@ -94,8 +94,8 @@ class PluginSettings:
 
     hook_seconds: int = field(default=5, validator=between(1, 60))
     """How long a hook may take before it is left out; hooks that go through records have ten times as long."""
-    tool_seconds: int = field(default=120, validator=between(1, 3600))
-    """How long a tool, resource or prompt may take before it is stopped."""
+    tool_seconds: int = field(default=50, validator=between(1, 3600))
+    """How long a tool, resource or prompt may take before it is stopped; many clients give up after 60 s and learn nothing."""
 
 
 @frozen
@@ -158,7 +158,7 @@ def load_settings(
     Raises :class:`StartError` naming the file or variable and the nearest known key.
     """
     environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {"cluster": environ.get("MASC_CLUSTER_NAME") or base.name or "default"}
+    values: dict[str, Any] = {"cluster": _cluster(base, environ)}
     config = base / ".masc" / "config.toml"
     given = _read(config)
     origins: dict[tuple[str, str], str] = {}
@@ -179,6 +179,17 @@ def load_settings(
         else:
             added[known[name]] = built
     return Settings(**values, sections=added)
+
+
+def _cluster(base: Path, environ: Mapping[str, str]) -> str:
+    """The cluster's name. What is no UTF-8 has no place in a store or an answer."""
+    given = environ.get("MASC_CLUSTER_NAME") or ""
+    for what, text in (("the base directory", str(base)), ("MASC_CLUSTER_NAME", given)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise StartError(message=f"{what} is not UTF-8: {text!a}; choose another name") from None
+    return given or base.name or "default"
 
 
 def _read(config: Path) -> dict[str, Any]:

@@ -73,6 +73,10 @@ F = TypeVar("F", bound="Callable[Concatenate[Context, ...], Awaitable[object]]")
 """Type checkers refuse what takes no context or is not awaited; the rest of a signature is checked at the start."""
 
 
+def _headline(result: Any, structured: Mapping[str, Any]) -> str:
+    return result.masc_text(structured) if hasattr(result, "masc_text") else ""
+
+
 @frozen
 class Tool:
     """One callable operation, as declared. ``category`` and ``plugin`` are bound when its plugin is loaded."""
@@ -102,9 +106,11 @@ class Tool:
     errors: tuple[type[MascError], ...]
     examples: tuple[Mapping[str, Any], ...]
     keywords: str = ""
-    """Other words for what it does; searched in lean mode, listed nowhere."""
+    """Other words for what it does, the telling ones before a semicolon; searched in lean mode, listed nowhere."""
     category: str = ""
     plugin: str = ""
+    headline: Callable[[Any, Mapping[str, Any]], str] = field(default=_headline, eq=False, repr=False)
+    """The first line of a result's text, from the result and its structured form; empty for none."""
 
     @property
     def reads(self) -> bool:
@@ -149,7 +155,8 @@ def tool(
 
     ``errors`` lists the codes beyond those every tool can return and those its parameters bring; ``examples`` are argument
     objects that the input contract accepts, kept in the tool's contract file. ``keywords`` are words for what the tool does
-    that its name and description lack: the search of lean mode finds it by them, and no list has to carry them.
+    that its name and description lack: the search of lean mode finds it by them, and no list has to carry them. Those
+    that tell it from its neighbours stand before a semicolon and count more.
     """
     reads = effect is Effect.READ
 

@@ -84,7 +84,7 @@ async def _add(tx: Transaction, taken: Counts, today: str) -> None:
 
 async def used(room: OpenRoom, tx: Transaction, agent: str | None = None) -> Mapping[str, int]:
     """Calls of the last 30 days by category: the room's, or one agent's."""
-    today = timestamp(room.driver.clock.now())[:10]
+    today = timestamp(room.clock.now())[:10]
     (kept,) = await View(USES, tx).peek([ROOM if agent is None else _id(agent.lower())])
     waiting = room.remember(Counts)
     total = Counter(waiting.room if agent is None else waiting.agents.get(agent.lower(), ()))

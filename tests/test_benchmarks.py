@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,15 @@ def test_killed_servers_lose_nothing_that_clients_were_told() -> None:
     assert (report["violations"], report["skipped"]) == ([], None)
     assert report["cycles"] >= 1
     assert report["ok"] > 0
+
+
+def test_servers_that_are_not_up_in_time_are_reported() -> None:
+    command = [sys.executable, str(BENCHMARKS / "faults.py"), "--only", "kill", "--cycles", "1", "--json"]
+    impatient = {**os.environ, "FAULTS_PATIENCE": "0.0001"}
+    ended = subprocess.run(command, env=impatient, capture_output=True, text=True, check=False, timeout=100)
+    (report,) = json.loads(ended.stdout)
+    assert (ended.returncode, report["cycles"]) == (1, 0)
+    assert [found["rule"] for found in report["violations"]] == ["the fault passes and all are served again"]
 
 
 def test_a_fault_that_a_store_cannot_have_is_named() -> None:

@@ -24,7 +24,7 @@ NOT_RUN = {
     ("README.md", "masc checkpoint pending"),
     (
         "docs/performance.md",
-        "masc bench --clients 1,8 --calls 400 --tool masc_tasks --arguments '{\"limit\": 1}' \\",
+        "masc bench --clients 1,8 --calls 200 --tool masc_tasks --arguments '{\"limit\": 1}' \\",
     ),
     (
         "docs/performance.md",
@@ -38,7 +38,7 @@ NOT_RUN = {
     ),
     (
         "docs/scale.md",
-        "python benchmarks/scale_teams.py --seconds 2 --sizes 100,1000,10000 --results scale.jsonl --plot scale.png",
+        "python benchmarks/scale_teams.py --seconds 2 --sizes 100,1000,10000,100000 --results scale.jsonl --plot scale.png",
     ),
     (
         "docs/storage.md",

@@ -69,7 +69,9 @@ def test_a_hook_says_when_it_fires_who_calls_it_and_since_when(name: str) -> Non
     text = " ".join((specified()[name].__doc__ or "").split())
     assert re.search(r"\b(Called|Awaited)\b.*\b(by|serving processes)\b", text), text
     assert re.search(r"New in \d+\.\d+\.", text), text
-    assert f"### {name}\n" in GENERATED["hooks"]()
+    section = GENERATED["hooks"]().partition(f"### {name}\n")[2].partition("### ")[0]
+    assert f"def {name}(" in section
+    assert ": '" not in section  # annotations are shown as they are written
 
 
 @pytest.mark.parametrize("name", sections())

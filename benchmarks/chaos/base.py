@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+from .patience import PATIENCE
 from .run import Run, topology
 from .stores import NotHere, program
 
-__all__ = ["Fault", "bitten", "small_disk"]
+__all__ = ["BITE_SECONDS", "Fault", "bitten", "small_disk"]
 
-BITE_SECONDS = 20.0
+BITE_SECONDS = 20.0 * PATIENCE
 DISK_BYTES = 400 << 20
 
 

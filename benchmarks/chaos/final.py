@@ -28,6 +28,8 @@ async def read_final(client: Client, operations: Sequence[Operation]) -> Final:
 
 async def _messages(client: Client) -> list[dict[str, Any]]:
     newest = await structured(client, "masc_messages", limit=1)
+    if newest["first_seq"] == 0:
+        return []
     # A page begins after a number from 1 on, so the first message is known by its number alone.
     found: list[dict[str, Any]] = [{"seq": newest["first_seq"], "type": "system", "content": ""}]
     more = True

@@ -65,6 +65,12 @@ class History:
         """When the wall clock was set, so that a lock may end before its time."""
         self._sink = sink
 
+    def note_clock(self) -> None:
+        """The wall clock is set about now."""
+        self.clock_set.append(time.monotonic())
+        if self._sink is not None:
+            self._sink.write(json.dumps({"clock_set": self.clock_set[-1]}) + "\n")
+
     def invoke(self, process: str, tool: str, arguments: dict[str, Any]) -> Operation:
         """A call that is about to be made."""
         operation = Operation(process, tool, arguments, time.monotonic(), number=len(self.operations))

@@ -13,10 +13,11 @@ from attrs import define, field
 from mcp.client.client import Client
 
 from .history import History, Operation
+from .patience import PATIENCE
 
 __all__ = ["Board", "Lost", "Worker", "call"]
 
-CALL_SECONDS = 30.0
+CALL_SECONDS = 30.0 * PATIENCE
 """A call that takes longer counts as hanging."""
 REGISTER_CALLS = 40
 """So often is one task claimed and released before another takes its place; longer histories take long to check."""

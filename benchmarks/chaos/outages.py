@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mcp.client.client import Client
 
-from .base import Fault, bitten, small_disk
+from .base import BITE_SECONDS, Fault, bitten, small_disk
 from .proxy import CuttingProxy
 from .run import Run, topology
 from .servers import HttpServer
@@ -118,7 +118,7 @@ class ReadOnly(Fault):
         disk = run.directory / "disk"
         for endpoint in run.endpoints:
             await endpoint.kill()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(BITE_SECONDS):
             while not _remount(disk, "ro"):
                 await asyncio.sleep(0.02)
         server = HttpServer(run.project, run.environment, run.log)

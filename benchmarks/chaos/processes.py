@@ -13,12 +13,13 @@ from common import ENVIRONMENT
 
 from .base import Fault
 from .checks import Violation
+from .patience import PATIENCE
 from .run import Run
 from .servers import Endpoint, HttpServer
 
 __all__ = ["DyingClient", "Kill", "Many", "Restart"]
 
-ORPHAN_SECONDS = 10.0
+ORPHAN_SECONDS = 10.0 * PATIENCE
 """Within this time a server on stdio ends after its client; its promise is 5 s."""
 MOST_LINES = 60
 

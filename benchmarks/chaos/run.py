@@ -23,12 +23,13 @@ from .checks import Violation, check
 from .final import read_final
 from .history import Final, History
 from .load import Board, Worker
+from .patience import PATIENCE
 from .servers import Endpoint, HttpServer, StdioServer, masc
 from .stores import STORES, Store, new_key, preloaded
 
 __all__ = ["Order", "Report", "Run", "carry_out"]
 
-PROGRESS_SECONDS = 60.0
+PROGRESS_SECONDS = 60.0 * PATIENCE
 """Within this time after a fault every client has to be served again."""
 WORKERS_OF_HTTP = 2
 # Agents that were given up must not become zombies: their tasks would return to the board.
@@ -188,8 +189,8 @@ def topology(run: Run, environment: dict[str, str], http: int, stdio: int) -> No
 async def _cycles(run: Run) -> int:
     """As many cycles as are ordered and time allows."""
     done = 0
-    async with _working(run):
-        try:
+    try:
+        async with _working(run):
             await run.progress()
             over = time.monotonic() + run.order.seconds
             while done < run.order.cycles and time.monotonic() < over:
@@ -197,8 +198,8 @@ async def _cycles(run: Run) -> int:
                 done += 1
             await run.order.fault.finish(run)
             await run.progress()
-        except (NotServed, RuntimeError, TimeoutError) as error:
-            run.found.append(Violation("the fault passes and all are served again", f"cycle {done + 1}: {error!r}"))
+    except (NotServed, RuntimeError, TimeoutError) as error:
+        run.found.append(Violation("the fault passes and all are served again", f"cycle {done + 1}: {error!r}"))
     return done
 
 

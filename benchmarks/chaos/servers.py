@@ -15,9 +15,11 @@ from common import ENVIRONMENT, MASC
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from .patience import PATIENCE
+
 __all__ = ["Endpoint", "HttpServer", "StdioServer", "free_port", "masc"]
 
-START_SECONDS = 60.0
+START_SECONDS = 60.0 * PATIENCE
 MODE = ("--mode", "full")
 
 

@@ -53,11 +53,11 @@ def _section(name: str, function: Hook) -> str:
 
 def _signature(name: str, function: Hook) -> str:
     signature = inspect.signature(function)
-    parameters = [p for p in signature.parameters.values() if p.name != "self"]
+    parameters = [f"{p.name}: {p.annotation}" for p in signature.parameters.values() if p.name != "self"]
     answer = signature.return_annotation
     declared = f"async def {name}" if answer == "Answer" else f"def {name}"
     answer = "Mapping[str, Any] | None" if answer == "Answer" else answer
-    line = f"{declared}({', '.join(map(str, parameters))}) -> {answer}: ..."
+    line = f"{declared}({', '.join(parameters)}) -> {answer}: ..."
     if len(line) > 100:
         line = "\n".join([f"{declared}(", *(f"    {p}," for p in parameters), f") -> {answer}: ..."])
-    return f"@hookimpl\n{line}".replace("'", "") if "Literal" not in line else f"@hookimpl\n{line}"
+    return f"@hookimpl\n{line}"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 
-import click
-
 from masc_core.authoring.findings import Finding
 from masc_core.authoring.package import Package, normal
 from masc_core.cli import main
+from masc_core.cli._group import command_of
 
 __all__ = ["of_commands"]
 
@@ -25,13 +24,5 @@ def of_commands(package: Package) -> Iterator[Finding]:
             owners = ["MASC itself"]
         if owners:
             yield Finding("names", f"masc {name}", f"the command is taken by {', '.join(owners)}", "rename it")
-        if (problem := _problem(EntryPoint(name, value, _GROUP))) is not None:
+        if (problem := command_of(EntryPoint(name, value, _GROUP))[1]) is not None:
             yield Finding("load", f"masc {name}", problem, "name a click command, as in module:function")
-
-
-def _problem(point: EntryPoint) -> str | None:
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it raises is its own problem
-        return f"{point.value} cannot be imported: {error!r}"
-    return None if isinstance(found, click.Command) else f"{point.value} is no click command"

@@ -82,11 +82,17 @@ class _Subject:
             yield from _of_plugin(plugin)
         for contract in contracts:
             yield from rules.of_tool(contract, self._package, self._modes)
-        yield from asyncio.run(rehearse(self._registry, contracts))
+        names = {plugin.name for plugin in plugins}
+        resources = [made for made in self._registry.resources.values() if made.contract.tool.plugin in names]
+        prompts = [made for made in self._registry.prompts.values() if made.contract.tool.plugin in names]
+        yield from rules.of_resources(resources)
+        offered = [*(made.contract for made in resources), *(made.contract for made in prompts)]
+        yield from asyncio.run(rehearse(self._registry, contracts, offered))
         last = self._registry.faults.last if self._registry.faults else {}
         for plugin in plugins:
-            if (fault := last.get(plugin.name, "")).startswith("hook "):
-                yield Finding("hooks", plugin.name, fault, "what it gave is ignored; mend the hook")
+            if (fault := last.get(plugin.label, "")).startswith("hook "):
+                then = "every such call is refused" if plugin.guard else "what it gave is ignored"
+                yield Finding("hooks", plugin.name, fault, f"{then}; mend the hook")
 
     def _load(self) -> Registry | None:
         """Everything installed, so that a name taken by another plugin shows; where that stops, MASC's own and this one."""

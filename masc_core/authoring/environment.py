@@ -116,7 +116,8 @@ def _problems() -> dict[tuple[str, str], str]:
     try:
         rows = orjson.loads(done.stdout)
     except orjson.JSONDecodeError:
-        raise StartError(message=f"it is installed, but MASC no longer starts: {_last(done.stderr)}") from None
+        ended = f"it ended with status {done.returncode}: {_last(done.stderr)}"
+        raise StartError(message=f"it is installed, but MASC no longer starts: {ended}") from None
     if isinstance(rows, dict):
         raise StartError(message=f"it is installed, but MASC no longer starts: {rows['error']['message']}")
     return {(row["kind"], row["name"]): row["problem"] for row in rows if row["problem"] is not None}

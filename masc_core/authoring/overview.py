@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from masc_core.errors import StartError
+from masc_core.authoring.running import Seen
+from masc_core.cli import main
+from masc_core.cli._group import command_of
+from masc_core.first_party import is_ours, rank
 from masc_core.modes import Modes, Selection
 from masc_core.plugins import Plugin, Registry, load
 
 __all__ = ["rows"]
 
 
-def rows() -> list[dict[str, Any]]:
-    """A row for each installed category and guard, guards first.
+def rows(seen: Seen | None = None) -> list[dict[str, Any]]:
+    """A row for each installed category and guard, guards first, and for each command of others that cannot be used.
 
-    ``name``, ``kind`` (category or guard), ``distribution``, ``version``, ``categories``, ``tools``, ``hooks``, ``modes``
-    (all lists of names), ``tokens``, ``estimated``, ``load_ms`` and ``problem``: why it is left out, or why no server
-    starts with it; else ``None``. A guard is in every mode.
+    ``name``, ``kind`` (category, guard or command), ``distribution``, ``version``, ``categories``, ``tools``, ``hooks``,
+    ``modes`` (all lists of names), ``tokens``, ``estimated``, ``load_ms`` and ``problem``: why it is left out, or why no server
+    starts with it; else ``None``. ``faulty``: whether something of it has failed in the running server that was asked;
+    ``None`` where none was. A guard is in every mode.
     """
-    registry, stopping = _load()
+    registry = load(lenient=True)
     modes = Modes(registry)
-    return [_row(plugin, registry, modes) for plugin in registry.plugins] + stopping
+    found = [_row(plugin, registry, modes) for plugin in registry.plugins] + _commands()
+    for row in found:
+        label = f"guard {row['name']}" if row["kind"] == "guard" else row["name"]
+        row["faulty"] = None if seen is None or row["kind"] == "command" else label in seen.faulty
+    return found
 
 
-def _load() -> tuple[Registry, list[dict[str, Any]]]:
-    """What can be loaded, and rows for the categories that no server starts with."""
-    try:
-        return load(), []
-    except StartError as error:
-        stopped = error
-    points = entry_points(group="masc.plugins")
-    kept = sorted({p.name for p in points if p.dist is not None and p.dist.name == "masc"})
-    stopping = []
-    registry = load(kept)  # without MASC's own there is nothing to show
-    for name in sorted({p.name for p in points} - set(kept)):
-        try:
-            registry = load([*kept, name])
-        except StartError as error:
-            stopping += [_unloaded(p, str(error)) for p in points if p.name == name]
-        else:
-            kept.append(name)
-    if not stopping:
-        raise stopped
-    return registry, stopping
+def _commands() -> list[dict[str, Any]]:
+    """Rows for the commands of others that cannot be used."""
+    points = sorted(entry_points(group="masc.commands"), key=lambda p: rank(p, ()))
+    taken = dict.fromkeys(main.own, "MASC itself")
+    found = []
+    for point in points:
+        problem = f"takes the name of a command of {taken[point.name]}; rename it" if point.name in taken else None
+        taken.setdefault(point.name, point.dist.name if point.dist else point.module)
+        if not is_ours(point) and (problem := problem or command_of(point)[1]) is not None:
+            found.append(_unusable(point, problem))
+    return found
 
 
-def _unloaded(point: Any, problem: str) -> dict[str, Any]:
+def _unusable(point: EntryPoint, problem: str) -> dict[str, Any]:
     return {
-        "name": point.name, "kind": "category", "distribution": point.dist.name if point.dist else "-",
+        "name": point.name, "kind": "command", "distribution": point.dist.name if point.dist else "-",
         "version": point.dist.version if point.dist else "-", "categories": [], "tools": [], "hooks": [], "modes": [],
         "tokens": 0, "estimated": False, "load_ms": 0.0, "problem": problem,
     }  # fmt: skip

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from masc_core.authoring.findings import Finding
+from masc_core.call import Outcome
 from masc_core.contracts import Contract
-from masc_core.errors import InternalError, InvalidArgument, MascError
+from masc_core.errors import InternalError, InvalidArgument, MascError, ToolTimedOut
 from masc_core.identity import Client
 from masc_core.kernel import Kernel
 from masc_core.plugins import Registry
@@ -24,8 +25,9 @@ __all__ = ["rehearse"]
 _AGENT = "ada"
 
 
-async def rehearse(registry: Registry, contracts: Iterable[Contract]) -> list[Finding]:
-    """What calls with the examples show. A tool that reaches outside the room is not called."""
+async def rehearse(registry: Registry, contracts: Iterable[Contract], offered: Iterable[Contract]) -> list[Finding]:
+    """What calls with the examples show, and reading the resources and prompts that are ``offered``, with some text for each
+    argument. A tool that reaches outside the room is not called."""
     found: list[Finding] = []
     async with _room(registry) as kernel:
         noise = await _Calls(kernel).changed_by("masc_status", {}, None)
@@ -34,7 +36,15 @@ async def rehearse(registry: Registry, contracts: Iterable[Contract]) -> list[Fi
             if tool.transactional and not tool.open_world:
                 for example in tool.examples:
                     found += await _Calls(kernel, noise).findings(contract, example)
+        for contract in offered:
+            found += await _Calls(kernel, noise).findings(contract, _some_text(contract))
     return found
+
+
+def _some_text(contract: Contract) -> dict[str, str]:
+    """The arguments that a prompt must have."""
+    properties = contract.input["properties"]
+    return {name: properties[name].get("enum", ["some text"])[0] for name in contract.input.get("required", ())}
 
 
 @asynccontextmanager
@@ -64,7 +74,7 @@ class _Calls:
     async def findings(self, contract: Contract, example: Mapping[str, Any]) -> list[Finding]:
         tool = contract.tool
         agent = None if tool.caller is CallerUse.NONE else _AGENT
-        changed = await self.changed_by(tool.name, example, agent)
+        changed = await self.changed_by(contract, example, agent)
         found = []
         if isinstance(self._error, MascError):
             found += _of_error(contract, example, self._error, self._defects.last)
@@ -74,14 +84,19 @@ class _Calls:
             found.append(Finding("effects", tool.name, what, mend))
         return found
 
-    async def changed_by(self, tool: str, arguments: Mapping[str, Any], agent: str | None) -> frozenset[str]:
+    async def changed_by(self, tool: str | Contract, arguments: Mapping[str, Any], agent: str | None) -> frozenset[str]:
         """The collections and logs that a call leaves different."""
         before = await self._contents()
         with self._defects:
-            outcome = await self._kernel.call(tool, arguments, _client(agent))
+            outcome = await self._run(tool, arguments, _client(agent))
         self._error = outcome.error
         after = await self._contents()
         return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+    async def _run(self, tool: str | Contract, arguments: Mapping[str, Any], client: Client) -> Outcome:
+        if isinstance(tool, str):
+            return await self._kernel.call(tool, arguments, client)
+        return await self._kernel.run(tool, arguments, client)
 
     async def _contents(self) -> dict[str, Any]:
         snapshot = await self._kernel.start_room.driver.dump()
@@ -93,7 +108,8 @@ class _Calls:
 
 def _of_error(contract: Contract, example: Mapping[str, Any], error: MascError, defect: str) -> list[Finding]:
     tool, call = contract.tool, f"a call with {dict(example)}"
-    if isinstance(error, InternalError):
+    if isinstance(error, InternalError | ToolTimedOut):
+        defect = defect if isinstance(error, InternalError) else str(error)
         mend = "mend the handler; a refusal is an error class of your own, declared with @error"
         return [Finding("examples", tool.name, f"{call} fails: {defect}", mend)]
     if isinstance(error, InvalidArgument):

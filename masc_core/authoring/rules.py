@@ -11,16 +11,19 @@ from masc_core.authoring.package import Package, normal
 from masc_core.contracts import Contract
 from masc_core.errors import MascError, StartError
 from masc_core.modes import Modes
+from masc_core.offers import Resource
+from masc_core.render import printable
 from masc_core.schema_files import compare_contracts
 from masc_core.tools import READER, CallerUse, Effect
 
-__all__ = ["MAX_DESCRIPTION", "MAX_TOKENS", "contract_files", "of_package", "of_tool", "usable"]
+__all__ = ["MAX_DESCRIPTION", "MAX_TOKENS", "contract_files", "of_package", "of_resources", "of_tool", "usable"]
 
 MAX_TOKENS = 200
 """What one listed tool may cost a conversation."""
 MAX_DESCRIPTION = 240
 """Characters of a description."""
 _REMOVES = re.compile(r"(^|_)(delete|remove|drop|purge|wipe|clear|reset|destroy)(_|$)")
+_MIME_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9][\w.+-]*( *; *[\w-]+=(\"[^\"]*\"|[\w.+-]+))*\Z", re.ASCII)
 _OWN = "masc"
 """The distribution whose tools need no category in their names."""
 
@@ -50,6 +53,7 @@ def _module(package: Package) -> str:
 
 def _of_sources(package: Package, root: Path) -> Iterator[Finding]:
     modules = {value.partition(":")[0] for group in package.points.values() for value in group.values()}
+    untyped = set()
     for module in sorted(modules):
         top = module.partition(".")[0]
         if (place := package.importable_from(module)) is None:
@@ -57,7 +61,8 @@ def _of_sources(package: Package, root: Path) -> Iterator[Finding]:
                 "package", "pyproject.toml", f"an entry point names module {module}, which is neither in src/ nor in {root}",
                 f"create src/{top}/__init__.py, or name the module that is there",
             )  # fmt: skip
-        elif (place / top).is_dir() and not (place / top / "py.typed").is_file():
+        elif top not in untyped and (place / top).is_dir() and not (place / top / "py.typed").is_file():
+            untyped.add(top)
             yield Finding(
                 "package", (place / top).relative_to(root).as_posix(), "type checkers ignore its annotations",
                 "create an empty file py.typed in it",
@@ -86,6 +91,15 @@ def of_tool(contract: Contract, package: Package, modes: Modes) -> Iterator[Find
         yield Finding("docs", tool.name, "the README does not mention it", f"say in the README what {tool.name} does")
 
 
+def of_resources(resources: Iterable[Resource]) -> Iterator[Finding]:
+    """MIME types that are none, by which clients decide what to do with a resource."""
+    for resource in resources:
+        if not _MIME_TYPE.match(resource.mime_type):
+            what = f"{resource.mime_type!r} is no MIME type"
+            mend = "say what it holds as type/subtype, such as text/markdown"
+            yield Finding("contracts", resource.uri, what, mend)
+
+
 def _of_description(contract: Contract) -> Iterator[Finding]:
     tool = contract.tool
     if len(tool.description) > MAX_DESCRIPTION:
@@ -93,6 +107,11 @@ def _of_description(contract: Contract) -> Iterator[Finding]:
             "descriptions", tool.name, f"its description has {len(tool.description)} characters, which every agent pays for",
             f"say in at most {MAX_DESCRIPTION} what it does and when to use it; the rest goes into a second paragraph of "
             "the docstring, which is not sent",
+        )  # fmt: skip
+    if printable(tool.description) != tool.description:
+        yield Finding(
+            "descriptions", tool.name, "its description holds characters that steer a terminal or turn the writing",
+            "take them out: clients show the description as it is",
         )  # fmt: skip
     if not tool.description.endswith((".", "!", "?")) or not tool.description[0].isupper():
         yield Finding(

@@ -16,10 +16,10 @@ from attrs import define, field
 
 from masc_core.context import Context
 from masc_core.errors import MascError
+from masc_core.faults import Faults
 from masc_core.frozen import frozen, is_record
 from masc_core.hookspecs import MascHooks
 from masc_core.identity import Client
-from masc_core.isolation import Faults
 from masc_core.plugins import Registry
 
 __all__ = ["HookCall", "Tracer"]
@@ -65,11 +65,11 @@ class Tracer:
 
     def faults(self, plugin: str) -> int:
         """How many times a plugin of others broke so far; then it counts as one that gave nothing."""
-        return self._faults.count.get(plugin.removeprefix("guard:"), 0) if self._faults else 0
+        return self._faults.count.get(_label(plugin), 0) if self._faults else 0
 
     def last_fault(self, plugin: str) -> str:
         """What broke last in a plugin that broke."""
-        return self._faults.last[plugin.removeprefix("guard:")] if self._faults else ""
+        return self._faults.last[_label(plugin)] if self._faults else ""
 
     def _noting(
         self, hook: str, plugin: str, names: tuple[str, ...], function: Callable[..., Any]
@@ -91,6 +91,10 @@ class Tracer:
                 return noted.result
 
         return called
+
+
+def _label(plugin: str) -> str:
+    return plugin.replace("guard:", "guard ", 1)
 
 
 @define

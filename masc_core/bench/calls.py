@@ -34,7 +34,7 @@ Request = Callable[[], Awaitable[object]]
 
 
 async def all_tools(client: Client) -> list[Tool]:
-    """The whole tool list, of at most 100 pages. Raises ``MCPError``."""
+    """The whole tool list. Raises ``MCPError``, and :class:`BenchFailed` where it has not ended after 100 pages."""
     tools: list[Tool] = []
     cursor: str | None = None
     for _ in range(_PAGES):
@@ -42,8 +42,8 @@ async def all_tools(client: Client) -> list[Tool]:
         tools += page.tools
         cursor = page.next_cursor
         if cursor is None:
-            break
-    return tools
+            return tools
+    raise BenchFailed(message=f"the tool list has not ended after {_PAGES} pages")
 
 
 def choose(tools: Sequence[Tool], wanted: Sequence[Call], server: str) -> list[Call]:

@@ -31,7 +31,7 @@ class Bar:
     """A progress bar on standard error where somebody looks at it; drawn between calls, so that no call is disturbed."""
 
     def __init__(self) -> None:
-        out = Console(stderr=True)
+        out = Console(stderr=True, emoji=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bar = RichProgress(*columns, console=out, transient=True, auto_refresh=False, disable=not out.is_terminal)
         self._drawn = 0.0
@@ -102,9 +102,8 @@ def _lane(lane: Lane, name: str, bounds: Sequence[float]) -> Row:
 def show(out: Console, report: Row, histogram: bool) -> None:
     """Print a report."""
     for server in report["servers"]:
-        out.print(
-            Text(f"{server['name']}: {server['target']} ({server['transport']}, {server['protocol']})"), soft_wrap=True
-        )
+        about = f"{server['name']}: {server['target']} ({server['transport']}, {server['protocol']})"
+        out.print(_plain(about), soft_wrap=True)
     out.print(_table(report))
     if histogram:
         for level in report["levels"]:
@@ -113,6 +112,11 @@ def show(out: Console, report: Row, histogram: bool) -> None:
     several = any(level["clients"] > 1 for level in report["levels"])
     out.print(Text(_notes(several, any(s["transport"] == "stdio" for s in report["servers"])), style="dim"))
     _show_errors(out, report)
+
+
+def _plain(text: str, style: str = "") -> Text:
+    """Text as it is: what a server calls itself or says is neither markup nor orders to a terminal."""
+    return Text(printable(text), style=style)
 
 
 def _notes(several: bool, stdio: bool) -> str:
@@ -130,9 +134,9 @@ def _show_errors(out: Console, report: Row) -> None:
             for row in operation["servers"]:
                 for reason, number in row["errors"].items():
                     text = f"failed {number} times with {level['clients']} clients, {row['server']}: {reason}"
-                    out.print(Text(text, style="red"), soft_wrap=True)
+                    out.print(_plain(text, "red"), soft_wrap=True)
     if "stopped" in report:
-        out.print(Text(f"stopped early: {report['stopped']}", style="bold red"), soft_wrap=True)
+        out.print(_plain(f"stopped early: {report['stopped']}", "bold red"), soft_wrap=True)
 
 
 def _table(report: Row) -> Table:
@@ -146,7 +150,7 @@ def _table(report: Row) -> Table:
                 times = [_number(row[key], 2) for key in ("min_ms", "p50_ms", "p95_ms", "p99_ms", "max_ms")]
                 facts = [str(row["calls"]), str(sum(row["errors"].values())), *times]
                 facts += [_number(row["calls_per_s"], 1), _number(row["client_cpu_ms"], 2)]
-                table.add_row(str(level["clients"]), Text(row["call"]), Text(row["server"]), *facts)
+                table.add_row(str(level["clients"]), _plain(row["call"]), _plain(row["server"]), *facts)
             if "ratio" in operation:
                 *times, rate = (_number(operation["ratio"][figure], 2) for figure in _FIGURES)
                 table.add_row("", "", "ratio", "", "", *times, "", rate, "", style="bold")
@@ -160,7 +164,7 @@ def _number(value: float | None, digits: int) -> str:
 def _histogram(operation: Row, clients: int) -> Table:
     rows = operation["servers"]
     table = Table(
-        title=f"{operation['call']}, {clients} client{'s' * (clients > 1)}",
+        title=_plain(f"{operation['call']}, {clients} client{'s' * (clients > 1)}"),
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -168,7 +172,7 @@ def _histogram(operation: Row, clients: int) -> Table:
     )
     table.add_column("to ms", justify="right")
     for row in rows:
-        table.add_column(Text(row["server"]))
+        table.add_column(_plain(row["server"]))
     greatest = max((b["calls"] for row in rows for b in row["histogram"]), default=0)
     for bins in zip(*(row["histogram"] for row in rows), strict=True):
         bars = [f"{'█' * round(30 * b['calls'] / (greatest or 1))} {b['calls']}" for b in bins]
@@ -189,12 +193,12 @@ def show_costs(out: Console, report: Row) -> None:
         for column in ("tool", "tokens", "bytes", "bytes listed"):
             table.add_column(column, justify="left" if column == "tool" else "right")
         for row in [*server["tools"], {"name": f"{total['tools']} tools", **total}]:
-            table.add_row(Text(printable(row["name"])), *(str(row[key]) for key in ("tokens", "bytes", "listed_bytes")))
-        out.print(Text(f"{server['name']}: {server['target']} ({server['protocol']})"), soft_wrap=True)
+            table.add_row(_plain(row["name"]), *(str(row[key]) for key in ("tokens", "bytes", "listed_bytes")))
+        out.print(_plain(f"{server['name']}: {server['target']} ({server['protocol']})"), soft_wrap=True)
         out.print(table)
         times = server["list_ms"]
         out.print(
-            f"listing takes {times['p50_ms']:.1f} ms (p50 of 10; the first {server['first_list_ms']:.1f} ms); "
+            f"listing takes {times['p50_ms']:.1f} ms (p50 of {server['lists']}; the first {server['first_list_ms']:.1f} ms); "
             f"instructions cost {server['instructions_tokens']} tokens more"
         )
     out.print(

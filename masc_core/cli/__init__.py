@@ -39,7 +39,8 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.group(cls=LazyGroup, commands_at=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Several coding agents, one project, no collisions.
 
     MASC serves a room that belongs to a project: a task board, messages, file locks, git worktrees. Agents connect over
@@ -54,3 +55,7 @@ def main() -> None:
     The room is that of the repository you are in, also from inside a linked worktree; --project DIR names another.
     Exit status: 0 done, 1 refused or failed (the error's code is printed), 2 wrong usage.
     """
+    if ctx.invoked_subcommand != "serve":  # a server logs as its settings say
+        from masc_core.cli._lines import log_plainly
+
+        log_plainly()

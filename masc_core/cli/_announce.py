@@ -1,9 +1,14 @@
-"""How an HTTP server says where it is: a line on stderr, and ``.masc/server.json`` for tools that look for it."""
+"""How an HTTP server says where it is: a line on stderr, and ``.masc/server.json`` for tools that look for it.
+
+Of several servers of one room the file names one. Whichever it names removes it at its end, and another that still runs
+puts itself in its place.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -27,15 +32,16 @@ class Announcement:
         self._room = room
         self._file = room.directory / "server.json"
         self._as_json = as_json
-        self._writing: asyncio.Task[None] | None = None
+        self._content = b""
+        self._keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
         self._withdraw()
 
     def make(self, base_url: str) -> None:
@@ -43,13 +49,19 @@ class Announcement:
         url = f"{base_url}/mcp"
         started = timestamp(SystemClock().now())
         facts = {"pid": os.getpid(), "port": urlsplit(base_url).port, "url": url, "started_at": started}
-        if self._room.directory.is_dir():
-            self._write(orjson.dumps(facts))
-        else:
-            self._writing = asyncio.ensure_future(self._write_later(orjson.dumps(facts)))
+        self._content = orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
+        if not self._room.directory.is_dir() or self._write():
+            self._keeping = asyncio.ensure_future(self._keep())
         click.echo(orjson.dumps(facts) if self._as_json else url, err=True)
 
-    async def _write_later(self, content: bytes) -> None:
+    async def _keep(self) -> None:
+        """Write the file whenever the room has none: at first, and when the server that it named has ended."""
+        if not self._room.directory.is_dir():
+            await self._directory()
+        while self._file.exists() or not self._room.directory.is_dir() or self._write():
+            await self._room.clock.sleep(_LOOK_SECONDS)
+
+    async def _directory(self) -> None:
         """Wait for the directory: made in this process, which says so, or by another command or server."""
         signs = [asyncio.ensure_future(self._room.prepared.wait()), asyncio.ensure_future(self._look())]
         try:
@@ -57,7 +69,6 @@ class Announcement:
         finally:
             for sign in signs:
                 sign.cancel()
-        self._write(content)
 
     async def _look(self) -> None:
         while not self._room.directory.is_dir():
@@ -65,19 +76,19 @@ class Announcement:
 
     def _withdraw(self) -> None:
         """Remove the file, unless another server has written it since."""
-        try:
-            if orjson.loads(self._file.read_bytes()).get("pid") == os.getpid():
+        with suppress(OSError):
+            if self._file.read_bytes() == self._content:
                 self._file.unlink()
-        except (OSError, orjson.JSONDecodeError, AttributeError):
-            return
 
-    def _write(self, content: bytes) -> None:
-        """Readers see the old file or the new one, never half of it."""
+    def _write(self) -> bool:
+        """Readers see the old file or the new one, never half of it. False, once it was said why, when it cannot be."""
         half = self._file.with_name(f"server.json.{os.getpid()}")
         try:
-            half.write_bytes(content + b"\n")
+            half.write_bytes(self._content)
             half.replace(self._file)
         except OSError as error:
             click.echo(
                 f"masc: {self._file} cannot be written ({error.strerror}); the server runs all the same", err=True
             )
+            return False
+        return True

@@ -124,8 +124,6 @@ def selection_of(
     names = split_categories(categories)
     if mode is None and not names and max_tokens is None:
         return None
-    if names and mode not in (None, "custom"):
-        raise click.UsageError(f"--categories goes with --mode custom, not with --mode {mode}")
     try:
         return modes.check(mode, names, "process", max_tokens)
     except InvalidArgument as error:
@@ -169,5 +167,5 @@ def console() -> Console:
     """A console that is plain, and wide, when nobody looks."""
     from rich.console import Console
 
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=200)
+    out = Console(highlight=False, emoji=False)
+    return out if out.is_terminal else Console(highlight=False, emoji=False, width=200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -15,6 +16,7 @@ from masc_core.first_party import rank
 __all__ = ["LazyGroup", "MascCommand", "command_of", "fail"]
 
 _GROUP = "masc.commands"
+_TYPED = re.compile(r"[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 
 
 class LazyGroup(click.Group):
@@ -31,7 +33,8 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order of the help page."""
-        return [*self._at, *sorted({p.name for p in entry_points(group=_GROUP) if p.name not in self._at})]
+        added = {p.name for p in entry_points(group=_GROUP) if _TYPED.match(p.name)}
+        return [*self._at, *sorted(added - self._at.keys())]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import one command. One that cannot be imported is a command that says so."""
@@ -45,12 +48,20 @@ class LazyGroup(click.Group):
 
 def command_of(point: EntryPoint) -> tuple[click.Command | None, str | None]:
     """What a plugin adds, or why that cannot be used."""
-    try:
-        added = point.load()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # SystemExit too; the other commands still work
-        return None, f"cannot be imported ({point.value}): {error!r}"
+    from masc_core._stray import prints_aside
+    from masc_core.faults import told
+    from masc_core.interruption import interruptions
+
+    if not _TYPED.match(point.name):
+        return None, "has a name that cannot be typed; use letters, digits, - and _"
+    with interruptions() as interrupted:
+        try:
+            with prints_aside():
+                added = point.load()
+        except BaseException as error:  # SystemExit too; the other commands still work
+            if isinstance(error, KeyboardInterrupt) and interrupted():
+                raise
+            return None, f"cannot be imported ({point.value}): {told(error)}"
     return (added, None) if isinstance(added, click.Command) else (None, f"is no click command: {point.value}")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -75,6 +77,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     return found
 
 
+def _finite(_: click.Context, parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which every range has in it
+        raise click.BadParameter("nan is no number of seconds")
+    return value
+
+
 _OPTIONS = [
     click.option("--url", metavar="URL", help="Measure the server at this URL, over HTTP."),
     click.option("--stdio", metavar="COMMAND", help="Measure the server that this command starts, over stdio."),
@@ -102,11 +110,12 @@ _OPTIONS = [
         help="Calls of each kind and client before.",
     ),
     click.option(
-        "--seconds", type=click.FloatRange(0.1, 3600), default=30, show_default=True,
-        help="For each number of clients; no call but a first one begins later.",
+        "--seconds", type=click.FloatRange(0.1, 3600), default=30, show_default=True, callback=_finite,
+        help="For each number of clients, or list of tokens; no call but a first one begins later.",
     ),
     click.option(
-        "--timeout", type=click.FloatRange(0.1, 600), default=30, show_default=True, help="Seconds for one answer."
+        "--timeout", type=click.FloatRange(0.1, 600), default=30, show_default=True, callback=_finite,
+        help="Seconds for one answer.",
     ),
     click.option(
         "--era", type=click.Choice(["auto", "legacy"]), default="auto", show_default=True,
@@ -163,6 +172,7 @@ def _check(wanted: Wanted) -> None:
     for wrong, text in (
         (wanted.url is not None and wanted.stdio is not None, "--url and --stdio exclude each other"),
         (wanted.url is not None and not _is_url(wanted.url), "--url starts with http:// or https://"),
+        (not all(map(_is_possible, (wanted.url, wanted.compare))), "a URL has a host and a port from 1 to 65535"),
         (foreign and wanted.http, "--http goes without --url and --stdio"),
         (foreign and wanted.project is not None, "--project goes without --url and --stdio"),
         (wanted.compare is None and other_calls, "--compare-tool goes with --compare"),
@@ -188,6 +198,17 @@ def _check_calls(prefix: str, tools: Sequence[str], arguments: Sequence[dict[str
 
 def _is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
+
+
+def _is_possible(text: str | None) -> bool:
+    """It is no URL, or one that somebody could answer at."""
+    if text is None or not _is_url(text):
+        return True
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _quiet_sdk() -> None:
@@ -255,7 +276,7 @@ async def _counted(wanted: Wanted) -> list[dict[str, Any]]:
         costs = []
         for target in await _targets(stack, wanted):
             async with connect(target, wanted.era, wanted.timeout) as client:
-                costs.append(await list_cost(client, target, count))
+                costs.append(await list_cost(client, target, count, wanted.seconds))
         return costs
 
 
@@ -276,9 +297,12 @@ def _target(text: str, token_env: str | None, env: Sequence[str]) -> Target:
     if _is_url(text):
         return Target(text, _from_environment(token_env) if token_env else None)
     try:
-        command, *arguments = shlex.split(text)
+        words = shlex.split(text)
     except ValueError as error:
-        raise click.UsageError(f"{text!r} is no command: {error or 'it is empty'}") from None
+        raise click.UsageError(f"{text!r} is no command: {error}") from None
+    if not words:
+        raise click.UsageError(f"{text!r} is no command: it is empty")
+    command, *arguments = words
     given = {name: _from_environment(name) for name in env}
     return Target(StdioServerParameters(command=command, args=arguments, env=given))
 

@@ -10,6 +10,7 @@ import click
 from masc_core.cli._common import console, json_option, print_json
 from masc_core.cli._group import MascCommand
 from masc_core.errors import StartError
+from masc_core.render import printable
 
 if TYPE_CHECKING:
     from masc_core.authoring.check import Report
@@ -59,17 +60,18 @@ def _subject(subject: str) -> Package:
 def _show(report: Report) -> None:
     out = console()
     for file in report.written:
-        out.print(f"wrote schemas/{file}", markup=False)
+        out.print(printable(f"wrote schemas/{file}"), markup=False)
     for finding in report.findings:
-        out.print(f"{finding.rule} {finding.where}: {finding.what}", style="red", markup=False, soft_wrap=True)
-        out.print(f"  to mend it: {finding.mend}", markup=False, soft_wrap=True)
+        text = printable(f"{finding.rule} {finding.where}: {finding.what}")
+        out.print(text, style="red", markup=False, soft_wrap=True)
+        out.print(printable(f"  to mend it: {finding.mend}"), markup=False, soft_wrap=True)
     added = [f"{plugin['kind']} {plugin['name']}" for plugin in report.plugins]
     tokens = sum(tool["tokens"] for tool in report.tools)
     sums = f"{_count(len(report.tools), 'tool')}, about {tokens} tokens" if report.tools else "no tools"
     verdict = _count(len(report.findings), "finding") if report.findings else "no findings"
     style = "red" if report.findings else "green"
     out.print(
-        f"{report.name} {report.version}: {', '.join(added) or 'nothing loaded'}, {sums}, {verdict}",
+        printable(f"{report.name} {report.version}: {', '.join(added) or 'nothing loaded'}, {sums}, {verdict}"),
         style=style,
         markup=False,
     )

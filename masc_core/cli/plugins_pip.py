@@ -9,6 +9,7 @@ import click
 
 from masc_core.cli._common import json_option, print_json
 from masc_core.cli._group import MascCommand
+from masc_core.render import printable
 
 if TYPE_CHECKING:
     from masc_core.authoring.environment import Change
@@ -34,7 +35,9 @@ def install(ctx: click.Context, /, what: str, yes: bool, as_json: bool) -> None:
 
     source = wanted(what)
     if not yes:
-        click.confirm(f"{source} will run with your rights in {sys.prefix}. Install it?", abort=True, err=True)
+        click.confirm(
+            printable(f"{source} will run with your rights in {sys.prefix}. Install it?"), abort=True, err=True
+        )
     change = add(what)
     if as_json:
         print_json(_plain(change))
@@ -58,17 +61,16 @@ def uninstall(name: str, yes: bool, as_json: bool) -> None:
     package = removable(name)
     if not yes:
         points = [point for group in package.points.values() for point in group]
-        click.confirm(
-            f"{package.name} {package.version} ({', '.join(points)}) will be gone. Remove it?", abort=True, err=True
-        )
+        text = printable(f"{package.name} {package.version} ({', '.join(points)}) will be gone. Remove it?")
+        click.confirm(text, abort=True, err=True)
     change = remove(package)
     if as_json:
         print_json(_plain(change))
         return
-    click.echo(f"removed {package.name} {package.version}")
+    click.echo(printable(f"removed {package.name} {package.version}"))
     for fact in change.removed:
         said = "; it checks no call any more" if fact["kind"] == "guard" else ""
-        click.echo(f"  {fact['kind']} {fact['name']} is gone{said}")
+        click.echo(printable(f"  {fact['kind']} {fact['name']} is gone{said}"))
     click.echo("servers that run keep it until they are started again")
 
 
@@ -80,11 +82,12 @@ def _plain(change: Change) -> object:
 
 def _show_added(change: Change) -> None:
     for found in change.distributions:
-        click.echo(f"installed {found['name']} {found['version']}")
+        click.echo(printable(f"installed {found['name']} {found['version']}"))
     for fact in change.added:
-        click.echo(f"  {fact['kind']} {fact['name']}" + (f" is broken: {fact['problem']}" if fact["problem"] else ""))
+        broken = f" is broken: {fact['problem']}" if fact["problem"] else ""
+        click.echo(printable(f"  {fact['kind']} {fact['name']}{broken}"))
     for fact in change.removed:
-        click.echo(f"  {fact['kind']} {fact['name']} of {fact['distribution']} is gone")
+        click.echo(printable(f"  {fact['kind']} {fact['name']} of {fact['distribution']} is gone"))
     if not change.distributions:
         click.echo("nothing to do: it is installed already")
     elif not change.added:

@@ -8,6 +8,7 @@ import click
 
 from masc_core.cli._common import agent_option, checked_agent, common, print_json, read_arguments, run
 from masc_core.cli._group import MascCommand
+from masc_core.render import printable
 
 if TYPE_CHECKING:
     from masc_core.authoring.tracing import HookCall
@@ -39,7 +40,7 @@ def trace(tool: str | None, arguments: str, agent: str | None, project: str | No
         return
     click.echo(f"{len(loaded)} plugins loaded in {sum(plugin['ms'] for plugin in loaded):.0f} ms")
     for call in calls:
-        click.echo(_line(call))
+        click.echo(printable(_line(call)))
     if tool:
         click.echo(f"{tool}: {outcome}")
 

@@ -19,6 +19,7 @@ from click.core import ParameterSource
 
 from masc_core.cli._common import agent_option, checked_agent, common, list_options, selection_of, style_of
 from masc_core.cli._group import MascCommand
+from masc_core.cli._lines import SafeLines
 from masc_core.errors import StartError
 from masc_core.frozen import frozen
 
@@ -122,22 +123,36 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def _serve(wanted: Wanted) -> None:
+    if wanted.stdio:
+        from masc_core.wire._pipes import own_standard_streams
+
+        with own_standard_streams() as streams:  # before plugins are imported, which may print or start what prints
+            kernel, adapter = _ready(wanted)
+            async with kernel, _sweeping(kernel), adapter:
+                await _stdio(kernel, adapter, streams)
+        return
+    kernel, adapter = _ready(wanted)
+    async with kernel, _sweeping(kernel), adapter:
+        if not _only_here(wanted.host):
+            await _ensure_guarded(kernel, wanted.host)
+        await _http(kernel, adapter, wanted)
+
+
+def _ready(wanted: Wanted) -> tuple[Kernel, Adapter]:
     with _uncollected():
         kernel, adapter = _build(wanted)
     _log_to_stderr(kernel.start_room.settings.server.log_level)
-    async with kernel, _sweeping(kernel), adapter:
-        if not wanted.stdio and not _only_here(wanted.host):
-            await _ensure_guarded(kernel, wanted.host)
-        await (_stdio if wanted.stdio else _http)(kernel, adapter, wanted)
+    return kernel, adapter
 
 
 def _build(wanted: Wanted) -> tuple[Kernel, Adapter]:
     """What serves, not yet opened. Raises :class:`StartError`, and ``click.UsageError`` for options that make no sense."""
+    with _models_built_late():
+        from masc_core.wire.mcp import Adapter
     from masc_core.credentials import ProcessToken
     from masc_core.kernel import Kernel
     from masc_core.plugins import load
     from masc_core.rooms import find_base
-    from masc_core.wire.mcp import Adapter
     from masc_core.wire.stdio import Deliveries
 
     exposed = None if wanted.stdio or _only_here(wanted.host) else wanted.host
@@ -154,7 +169,7 @@ def _build(wanted: Wanted) -> tuple[Kernel, Adapter]:
     return kernel, Adapter(kernel, transport="stdio", **given)
 
 
-async def _stdio(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
+async def _stdio(kernel: Kernel, adapter: Adapter, streams: tuple[int, int]) -> None:
     from masc_core.wire.stdio import serve_stdio
 
     await serve_stdio(
@@ -163,14 +178,14 @@ async def _stdio(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
         deliveries=adapter.deliveries,
         stopping=kernel.stopping,
         initialization=adapter.initialization,
+        streams=streams,
     )
 
 
 async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
     from masc_core.cli._announce import Announcement
-    from masc_core.wire._routes import plugin_routes
     from masc_core.wire._tls import server_context
-    from masc_core.wire.http import HttpOptions, build_app, serve_http
+    from masc_core.wire.http import HttpOptions, kernel_app, serve_http
 
     options = HttpOptions(
         host=wanted.host,
@@ -180,14 +195,7 @@ async def _http(kernel: Kernel, adapter: Adapter, wanted: Wanted) -> None:
         max_body=kernel.start_room.settings.server.max_body_bytes,
     )
     try:
-        app = build_app(
-            adapter.server,
-            options,
-            health=adapter.health,
-            endpoint_check=adapter.check_endpoint,
-            admit=adapter.admit,
-            routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
-        )
+        app = kernel_app(kernel, adapter, options)
     except StartError as error:
         raise click.BadParameter(str(error), param_hint="--allowed-host") from error
     async with Announcement(kernel.start_room, wanted.as_json) as announcement:
@@ -207,6 +215,23 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextlib.contextmanager
+def _models_built_late() -> Iterator[None]:
+    """Let pydantic build the validator of a model that is defined meanwhile when it is first needed.
+
+    The SDK defines some 550 models and a session uses a few dozen; to build them all takes a twelfth of the start.
+    https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.defer_build: models inherit the setting.
+    """
+    from pydantic import BaseModel
+
+    before = BaseModel.model_config
+    BaseModel.model_config = {**before, "defer_build": True}
+    try:
+        yield
+    finally:
+        BaseModel.model_config = before
 
 
 def _only_here(host: str) -> bool:
@@ -253,16 +278,7 @@ def _directory(text: str) -> Path:
     return path
 
 
-class _Lines(logging.Formatter):
-    """Log lines hold what agents sent; nothing of it steers the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        from masc_core.render import printable_lines
-
-        return printable_lines(super().format(record))
-
-
-LINES = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
+LINES = SafeLines("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def _log_to_stderr(level: str) -> None:

@@ -71,7 +71,7 @@ def look_at_plugins(report: Report) -> Registry | None:
             f"pip install --upgrade {plugin.distribution}, or pip uninstall {plugin.distribution}",
         )
     _look_at_commands(report)
-    report.facts["plugins"] = {("guard " if p.guard else "") + p.name: p.version for p in registry.plugins}
+    report.facts["plugins"] = {p.label: p.version for p in registry.plugins}
     return registry
 
 

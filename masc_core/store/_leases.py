@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from attrs import Factory, define
 
 from masc_core.frozen import evolve
-from masc_core.store.driver import Acquire, Check, Held, Lease, Release, Renew, Write
+from masc_core.store.driver import Acquire, Check, Held, Lease, Reached, Release, Renew, Write
 
-__all__ = ["LeaseOutcome", "settle_leases"]
+__all__ = ["LeaseOutcome", "settle_leases", "time_wanted"]
 
 
 @define
@@ -74,3 +74,8 @@ def settle_leases(
             outcome.changed[write.name] = lease
             outcome.granted.append(lease)  # type: ignore[arg-type]
     return outcome
+
+
+def time_wanted(checks: Iterable[Check]) -> float:
+    """What the store's clock must have reached, 0 where that does not matter."""
+    return max((check.time for check in checks if isinstance(check, Reached)), default=0.0)

@@ -18,6 +18,7 @@ from masc_core.store.driver import (
     IndexEntry,
     Key,
     Put,
+    Reached,
     Remove,
     Renew,
     Rewrite,
@@ -35,7 +36,7 @@ def check_limits(checks: Iterable[Check], writes: Iterable[Write]) -> None:
     for check in checks:
         if isinstance(check, Held):
             _text("lease name", check.name, MAX_KEY)
-        else:
+        elif not isinstance(check, Reached):
             _key(check.key)
     for write in writes:
         if isinstance(write, Put | Rewrite):

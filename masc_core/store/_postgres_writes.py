@@ -13,10 +13,10 @@ from masc_core.store._leases import LeaseOutcome
 from masc_core.store._limits import entry_body
 from masc_core.store._postgres_values import Blobs, Floats, Numbers, groups, terms
 from masc_core.store.driver import (
+    Absent,
     Append,
     Check,
     Delete,
-    Held,
     IndexEntry,
     Key,
     Put,
@@ -29,7 +29,10 @@ from masc_core.store.driver import (
 
 __all__ = ["APPLY", "Change", "Position", "from_memory", "late_logs"]
 
-APPLY = "SELECT * FROM masc.apply(%b::int, %b::int, %b, " + ", ".join(["%b"] * 36) + ", %b::bigint)"
+_CALL = "masc.apply(%b::int, %b::int, %b, " + ", ".join(["%b"] * 36) + ", %b::bigint)"
+# What is selected is computed for a row that the condition leaves, and volatile as it is it stays in a query of its own.
+APPLY = f"SELECT (a.r).* FROM (SELECT {_CALL} AS r WHERE extract(epoch FROM clock_timestamp()) >= %b::float8) AS a"
+"""No row where the time, the last parameter, is not reached."""
 _MOST = 2**63 - 1
 
 Position = tuple[int, bytes | None]
@@ -160,7 +163,7 @@ class Change:
         ended: Mapping[str, int],
     ) -> tuple[Any, ...]:
         """The parameters of ``masc.apply`` from the checks on; ``ended`` names leases that are over, with fences."""
-        wanted = [c for c in checks if not isinstance(c, Held)]
+        wanted = [c for c in checks if isinstance(c, Version | Absent)]
         numbers = {log: n for n, log in enumerate(self._counts, 1)}
         return (
             *_keys([c.key for c in wanted]),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +23,7 @@ from redis.exceptions import TimeoutError as TooSlow
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.frozen import frozen
 
-__all__ = ["LOST", "Lane", "Lanes", "Script", "Server", "is_busy", "load_script", "unavailable"]
+__all__ = ["LOST", "Lane", "Lanes", "Script", "Server", "distrust", "is_busy", "load_script", "unavailable"]
 
 LOST = (Disconnected, TooSlow, OSError, TimeoutError)
 """The answer did not come: whether the server has done what it was asked, nobody here knows."""
@@ -66,7 +68,8 @@ class Server:
     def __init__(self, url: str) -> None:
         # Neither the URL nor what its parser says of it may be shown: it can hold a password.
         try:
-            if urlsplit(url).scheme not in {"redis", "rediss"}:
+            # What redis-py cannot read of a database it takes for 0, and "/1/2" for 12: a room would be somewhere else.
+            if urlsplit(url).scheme not in {"redis", "rediss"} or not re.fullmatch(r"/?[0-9]*", urlsplit(url).path):
                 raise ValueError
             self._options: dict[str, Any] = {
                 **parse_url(url),
@@ -113,21 +116,27 @@ class Lane:
                 if tries == _CONNECT_TRIES or isinstance(error, AuthenticationError | TimeoutError):
                     raise
 
-    async def call(self, *command: bytes | int) -> Any:
-        """Send one command and wait for its answer."""
+    async def call(self, *command: bytes | int, seconds: float = REPLY_SECONDS) -> Any:
+        """Send one command and wait ``seconds`` for its answer."""
         connection = self.connection
         await self.connect()
         # One timer for both ways; with the connection's own every call would pay for three.
-        async with asyncio.timeout(REPLY_SECONDS):
+        async with asyncio.timeout(seconds):
             await connection.send_packed_command(connection.pack_command(*command), check_health=False)
             return await connection.read_response()
 
-    async def run(self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes | int]) -> Any:
+    async def run(
+        self,
+        script: Script,
+        keys: Sequence[bytes],
+        arguments: Sequence[bytes | int],
+        seconds: float = REPLY_SECONDS,
+    ) -> Any:
         """Run a script, sending its text where the server does not know it (any more)."""
         try:
-            return await self.call(b"EVALSHA", script.sha, len(keys), *keys, *arguments)
+            return await self.call(b"EVALSHA", script.sha, len(keys), *keys, *arguments, seconds=seconds)
         except NoScriptError:
-            return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments)
+            return await self.call(b"EVAL", script.text, len(keys), *keys, *arguments, seconds=seconds)
 
     async def drop(self) -> None:
         """Close the connection; the next call opens another."""
@@ -218,5 +227,18 @@ def unavailable(error: BaseException) -> StorageUnavailable:
     if isinstance(error, TooSlow | TimeoutError):
         return StorageUnavailable(backend="redis", cause="no answer in time")
     if isinstance(error, LOST):
-        return StorageUnavailable(backend="redis", cause="no connection")
+        return StorageUnavailable(backend="redis", cause=distrust(error) or "no connection")
     raise error
+
+
+def distrust(error: BaseException) -> str | None:
+    """Why there is no TLS with this server, ``None`` where TLS is not what fails. Trying again does not help."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.library == "X509":
+        return "a file that ssl_… names in its URL is no certificate"
+    if isinstance(error, FileNotFoundError):
+        return "a file that ssl_… names in its URL is not there"
+    return None

@@ -22,6 +22,7 @@ from masc_core.store.driver import (
     Key,
     Lease,
     Put,
+    Reached,
     Release,
     Remove,
     Renew,
@@ -118,6 +119,8 @@ class Commit:
     def _check(self, check: Check) -> Iterable[bytes]:
         if isinstance(check, Held):
             return b"H", check.name.encode(), _number(check.fence)
+        if isinstance(check, Reached):
+            return b"T", repr(float(check.time)).encode()
         version = 0 if isinstance(check, Absent) else check.version
         # Version 0 means absent to the script, and no document has it.
         wanted = -1 if isinstance(check, Version) and version == 0 else version

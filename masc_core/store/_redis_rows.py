@@ -19,6 +19,9 @@ _ATTEMPTS = 5
 _STAGED_SECONDS = 3600
 _CHUNK_BYTES = 1_048_576
 _CHUNK_ROWS = 500
+_DUMP_SECONDS = 120.0
+"""For an answer that is the whole room."""
+_UNPACKED_AT_ONCE = 2000
 
 
 class _Names(NamedTuple):
@@ -48,24 +51,31 @@ async def dump_all(lane: Lane, keys: RoomKeys, now: float) -> Snapshot:
 
 async def _dump(lane: Lane, keys: RoomKeys, names: _Names, now: float) -> Snapshot | None:
     asked = [keys.meta, keys.heads, keys.leases, *(key for name in names.all for key in keys.all_of(name))]
-    answer = await lane.run(load_script("dump"), asked, [*names.listed, *(log.encode() for log in names.logs)])
+    listed: list[bytes | int] = [*names.listed, *(log.encode() for log in names.logs)]
+    answer = await lane.run(load_script("dump"), asked, listed, _DUMP_SECONDS)
     if answer is None:
         return None
     fence, leases, lasts, rooms = answer
-    by_name = dict(zip(names.all, rooms, strict=True))
-    documents = [
-        StoredDocument(Key(name, id.decode()), int(version), _body(body), _index(found, counted))
-        for name, (rows, _) in by_name.items()
-        for id, version, body, found, counted in rows
-    ]
-    entries = [
-        StoredEntry(name, int(seq), body, _index(found, counted))
-        for name, (_, rows) in sorted(by_name.items())
-        for seq, body, found, counted in rows
-    ]
+    documents: list[StoredDocument] = []
+    entries: list[StoredEntry] = []
+    for name, (ids, packed, bodies, seqs, packed_entries, texts) in sorted(zip(names.all, rooms, strict=True)):
+        for id, (version, there, found, counted), body in zip(ids, await _unpacked(lane, packed), bodies, strict=True):
+            shown = _body(body) if there else None
+            documents.append(StoredDocument(Key(name, id.decode()), version, shown, _index(found, counted)))
+        for seq, (found, counted), body in zip(seqs, await _unpacked(lane, packed_entries), texts, strict=True):
+            entries.append(StoredEntry(name, int(seq), body, _index(found, counted)))
     held = sorted((Lease(n.decode(), o.decode(), int(f), float(e)) for n, o, f, e in leases), key=lambda x: x.name)
     last = {log: int(number) for log, number in sorted(zip(names.logs, lasts, strict=True))}
     return Snapshot(int(fence), tuple(x for x in held if x.expires_at > now), sorted(documents), last, entries)
+
+
+async def _unpacked(lane: Lane, packed: Sequence[bytes]) -> list[Any]:
+    script = load_script("unpack")
+    found: list[Any] = []
+    for first in range(0, len(packed), _UNPACKED_AT_ONCE):
+        part = packed[first : first + _UNPACKED_AT_ONCE]
+        found += await lane.run(script, (), part, _DUMP_SECONDS)
+    return found
 
 
 def _body(stored: bytes | None) -> bytes | None:

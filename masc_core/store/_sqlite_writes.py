@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import orjson
 
-from masc_core.store._leases import LeaseOutcome, settle_leases
+from masc_core.store._leases import LeaseOutcome, settle_leases, time_wanted
 from masc_core.store._limits import entry_body
 from masc_core.store._sqlite_reads import find_documents, get_documents, read_lasts, read_leases
 from masc_core.store.driver import (
@@ -18,7 +18,6 @@ from masc_core.store.driver import (
     Conflict,
     Delete,
     Document,
-    Held,
     IndexEntry,
     Key,
     Lease,
@@ -94,12 +93,12 @@ class Change:
 
     def run(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         """Check and write. Raises :class:`Conflict` or ``sqlite3.Error``, in both cases for the caller to roll back."""
-        concerned = [c.key for c in checks if not isinstance(c, Held)]
+        concerned = [c.key for c in checks if isinstance(c, Version | Absent)]
         concerned += [w.key for w in writes if isinstance(w, Put | Delete)]
         self._find(dict.fromkeys(Key(*key) for key in concerned))
-        failed = [Key(*c.key) for c in checks if not isinstance(c, Held) and not self._holds(c)]
+        failed = [Key(*c.key) for c in checks if isinstance(c, Version | Absent) and not self._holds(c)]
         leases = settle_leases(checks, writes, self._now, self._load_lease, self._load_fence)
-        if failed or leases.failed:
+        if failed or leases.failed or self._now < time_wanted(checks):
             current: dict[Key, Document | None] = {}
             if failed:
                 current = dict(zip(failed, get_documents(self._db, self._room, failed), strict=True))

@@ -7,7 +7,9 @@ present unit of work. Records are frozen attrs classes; one with a ``version`` f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +22,7 @@ from masc_core.frozen import evolve
 from masc_core.store.driver import Document, IndexEntry, Key, LogEntry, Remove, Scan
 from masc_core.store.transaction import LogPosition, Transaction
 
-__all__ = ["Collection", "Log", "LogView", "View", "index", "index_value"]
+__all__ = ["Collection", "Log", "LogView", "View", "index", "index_value", "own_copies"]
 
 R = TypeVar("R")
 _SEPARATOR = "\x1f"
@@ -226,7 +228,9 @@ def _load(collection: str, key: str, record: type[R], body: bytes, stamp: str, n
     """The record in ``body``, with its ``version`` or ``seq``, which the store keeps outside."""
     try:
         size = len(body)
-        decode = _small if size <= _SMALL_BODY else _large if size <= _LARGE_BODY else _decode
+        decode = (
+            _decode if _COPIES.get() else _small if size <= _SMALL_BODY else _large if size <= _LARGE_BODY else _decode
+        )
         decoded: R = decode(record, body, stamp, number)
         return decoded
     except (ValueError, TypeError, KeyError) as error:
@@ -243,6 +247,18 @@ def _decode(record: type[R], body: bytes, stamp: str, number: int) -> R:
 # give an equal record, which nobody changes.
 _small: Callable[..., Any] = lru_cache(maxsize=1024)(_decode)
 _large: Callable[..., Any] = lru_cache(maxsize=64)(_decode)
+_COPIES: ContextVar[bool] = ContextVar("masc_own_copies", default=False)
+
+
+@contextmanager
+def own_copies() -> Iterator[None]:
+    """Records that are read meanwhile are nobody else's: for code that may change the lists in them, by mistake."""
+    before = _COPIES.get()
+    _COPIES.set(True)
+    try:
+        yield
+    finally:
+        _COPIES.set(before)
 
 
 def _dump(record: object, stamp: str) -> bytes:

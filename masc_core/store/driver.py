@@ -3,7 +3,6 @@
 A driver knows nothing of tasks or agents. It keeps *documents* (a body under a collection and key, with a version and
 index entries), *logs* (bodies numbered 1, 2, 3, … in commit order), *leases* (a named lock with a fence number that only
 grows) and tells waiters that a log has grown. Everything else is written once, above it.
-
 One driver object serves one room; two rooms in one database never see each other's data.
 Every driver passes :class:`masc_core.testing.DriverContract`.
 """
@@ -47,6 +46,7 @@ __all__ = [
     "Lease",
     "LogEntry",
     "Put",
+    "Reached",
     "Release",
     "Remove",
     "Renew",
@@ -141,7 +141,14 @@ class Held:
     fence: int
 
 
-Check = Version | Absent | Held
+@frozen
+class Reached:
+    """The store's clock shows this time, in seconds since the epoch, or a later one: it was not set back meanwhile."""
+
+    time: float
+
+
+Check = Version | Absent | Held | Reached
 
 # --- writes
 

@@ -17,7 +17,7 @@ from attrs import Factory, define, fields
 
 from masc_core.clock import Clock
 from masc_core.errors import StorageUnavailable
-from masc_core.store._leases import settle_leases
+from masc_core.store._leases import settle_leases, time_wanted
 from masc_core.store._limits import check_limits, entry_body
 from masc_core.store._waiters import Waiters
 from masc_core.store.driver import (
@@ -30,7 +30,6 @@ from masc_core.store.driver import (
     Delete,
     Document,
     Head,
-    Held,
     IndexEntry,
     Key,
     Lease,
@@ -193,10 +192,10 @@ class MemoryDriver:
         current = {
             check.key: _document(room, check.key)
             for check in checks
-            if not isinstance(check, Held) and _fails(room, check)
+            if isinstance(check, Version | Absent) and _fails(room, check)
         }
         leases = settle_leases(checks, writes, now, lambda name: _live(room, name, now), lambda: room.fence)
-        if current or leases.failed:
+        if current or leases.failed or now < time_wanted(checks):
             raise Conflict(current, leases.failed)
         writes = _with_bodies(room, writes)
         for name, lease in leases.changed.items():

@@ -91,7 +91,7 @@ def _open_redis(settings: Settings, directory: Path, clock: Clock, environ: Mapp
 
 async def _upgrade_postgres(settings: Settings, environ: Mapping[str, str]) -> str:
     try:
-        from masc_core.store.postgres import upgrade_database
+        from masc_core.store._postgres_start import upgrade_database
     except ImportError as error:
         raise _missing("postgres") from error
     before, after = await upgrade_database(

@@ -18,17 +18,19 @@ import psycopg
 from masc_core.clock import Clock, steady
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.store import _postgres_reads as reads
-from masc_core.store._leases import LeaseOutcome, settle_leases
+from masc_core.store._leases import LeaseOutcome, settle_leases, time_wanted
 from masc_core.store._limits import check_limits
 from masc_core.store._postgres_clock import ServerClock
 from masc_core.store._postgres_hints import Hints
 from masc_core.store._postgres_line import PostgresLine
-from masc_core.store._postgres_pool import Connection, Pool, Target, is_refusal, is_transient, taken
-from masc_core.store._postgres_schema import ensure, room_id, upgrade
+from masc_core.store._postgres_pool import Connection, Pool, Target, is_transient, taken
+from masc_core.store._postgres_schema import ensure, room_id
 from masc_core.store._postgres_scrub import scrub
+from masc_core.store._postgres_start import connect_first
 from masc_core.store._postgres_values import Blobs
 from masc_core.store._postgres_writes import APPLY, Change, Position, from_memory, late_logs
 from masc_core.store.driver import (
+    Absent,
     Acquire,
     Check,
     Committed,
@@ -43,19 +45,20 @@ from masc_core.store.driver import (
     Release,
     Renew,
     Scan,
+    Version,
     Write,
 )
 
 if TYPE_CHECKING:
     from masc_core.store.snapshot import Exchange, Snapshot
 
-__all__ = ["PostgresDriver", "upgrade_database"]
+__all__ = ["PostgresDriver"]
 
 _T = TypeVar("_T")
 _SETTLE = "SELECT * FROM masc.settle(%b::int, %b::int, %b, %b)"
+_TIME = "SELECT extract(epoch FROM clock_timestamp())::float8"
 _REMEMBERED = 65_536
 _PAUSE = 0.02
-_TURNS = 2
 
 
 class PostgresDriver:
@@ -88,7 +91,8 @@ class PostgresDriver:
         self._start_within = start_within
         self._pool = Pool(Target(url), self._observe)
         self.line = PostgresLine(self._pool)
-        self._turns = asyncio.Semaphore(_TURNS)
+        self._turns = asyncio.Semaphore(2)
+        self._late_turn = asyncio.Semaphore(1)
         self._open = False
         self._room = 0
         self._hints: Hints | None = None
@@ -100,7 +104,7 @@ class PostgresDriver:
             await ensure(db)
             self._room = self.line.room = await room_id(db, *self._names)
 
-        await _connect_first(self._pool, prepare, self._start_within)
+        await connect_first(self._pool, prepare, self._start_within)
         if self._durable and not self._pool.fsync:
             await self._pool.close()
             raise StartError(
@@ -177,12 +181,12 @@ class PostgresDriver:
 
     async def commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         check_limits(checks, writes)
-        # More at a time would only wait for each other in the database, on connections that the reads need.
-        async with taken(self._turns, self._patience):
-            return await self._commit(checks, writes)
-
-    async def _commit(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         late = late_logs(writes)
+        # More at a time would only wait in the database, on connections that reads need, and make late bodies in vain.
+        async with taken(self._late_turn if late else self._turns, self._patience):
+            return await self._commit(checks, writes, late)
+
+    async def _commit(self, checks: Sequence[Check], writes: Sequence[Write], late: Sequence[str]) -> Committed:
         leased = any(isinstance(c, Held) for c in checks) or any(
             isinstance(w, Acquire | Renew | Release) for w in writes
         )
@@ -234,11 +238,21 @@ class PostgresDriver:
         """Call ``masc.apply``: the numbers given out, ``None`` when a log has moved on. Raises :class:`Conflict`."""
         before = steady()
         values = change.parameters(checks, leases, dead)
-        rows = await reads.rows(db, APPLY, self._room, self._milliseconds, self._durable, *values)
+        wanted = time_wanted(checks)
+        if self._server_clock is None and self.clock.now() < wanted:
+            raise Conflict()
+        least = 0.0 if self._server_clock is None else wanted
+        rows = await reads.rows(db, APPLY, self._room, self._milliseconds, self._durable, *values, least)
+        if not rows:
+            # The time is looked at once more, so that the next attempt goes by a clock that was set right.
+            before = steady()
+            ((now,),) = await reads.rows(db, _TIME)
+            self._now(now, before)
+            raise Conflict()
         now, seqs, stale, failed, versions, bodies = rows[0]
         self._now(now, before)
         if failed:
-            asked = [c.key for c in checks if not isinstance(c, Held)]
+            asked = [c.key for c in checks if isinstance(c, Version | Absent)]
             current: dict[Key, Document | None] = {}
             for n, version, body in zip(failed, versions, bodies, strict=True):
                 key = Key(*asked[n - 1])
@@ -353,45 +367,6 @@ class PostgresDriver:
             self._dead[lease.name] = lease.fence
             return None
         return lease
-
-
-async def upgrade_database(url: str) -> tuple[int, int]:
-    """Make or bring forward the schema: the numbers before (0: none) and after. Raises :class:`StartError`."""
-    pool = Pool(Target(url), lambda *_: None)
-    return await _connect_first(pool, upgrade, 10.0)
-
-
-async def _connect_first(pool: Pool, use: Callable[[Connection], Awaitable[_T]], within: float) -> _T:
-    """Make the first connection and use it: what ``use`` gives. A server that is not there yet is waited for.
-
-    Raises :class:`StartError` saying what is wrong, without the password.
-    """
-    loop = asyncio.get_running_loop()
-    end = loop.time() + within
-    while True:
-        try:
-            async with asyncio.timeout_at(end):
-                db = await pool.connect()
-            break
-        except (psycopg.Error, TimeoutError) as error:
-            refused = isinstance(error, psycopg.Error) and is_refusal(pool.target, error)
-            if refused:
-                raise StartError(
-                    message=f"PostgreSQL at {pool.target} refuses: {pool.target.clean(error)}; "
-                    "check user, password and database in the URL"
-                ) from None
-            if loop.time() + _PAUSE >= end:
-                raise StartError(
-                    message=f"PostgreSQL at {pool.target} did not answer within {within:.0f} s "
-                    f"({pool.target.clean(error)}); start it or correct the URL"
-                ) from None
-        await asyncio.sleep(min(0.25, max(0.0, end - loop.time())))
-    try:
-        return await use(db)
-    except psycopg.Error as error:
-        raise StartError(message=f"PostgreSQL at {pool.target} cannot be used: {pool.target.clean(error)}") from None
-    finally:
-        await db.close()
 
 
 def _lease_names(checks: Sequence[Check], writes: Sequence[Write]) -> list[str]:

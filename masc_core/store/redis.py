@@ -28,6 +28,7 @@ from masc_core.store._redis_access import (
     Lane,
     Lanes,
     Server,
+    distrust,
     is_busy,
     load_script,
     pause_busy,
@@ -248,9 +249,12 @@ class RedisDriver:
         except AuthenticationError as error:
             raise StartError(message=f"{address} refuses the credentials; correct MASC_REDIS_URL") from error
         except (ResponseError, *LOST) as error:
-            if (is_busy(error) or isinstance(error, LOST)) and time.monotonic() < deadline:
+            if distrust(error):
+                advice = "name its certificate authority in MASC_REDIS_URL with ?ssl_ca_certs=FILE"
+            elif (is_busy(error) or isinstance(error, LOST)) and time.monotonic() < deadline:
                 return False
-            advice = "start Redis or correct MASC_REDIS_URL" if isinstance(error, LOST) else "correct its settings"
+            else:
+                advice = "start Redis or correct MASC_REDIS_URL" if isinstance(error, LOST) else "correct its settings"
             raise StartError(message=f"{address} cannot be used ({_cause(error)}); {advice}") from error
         if identity is not None:
             self._identity, self._known = identity, True

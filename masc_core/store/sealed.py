@@ -35,7 +35,6 @@ from masc_core.store.driver import (
     Document,
     Driver,
     Head,
-    Held,
     Key,
     LateBody,
     Lease,
@@ -206,7 +205,10 @@ class SealedDriver:
         self, read: Callable[[], Awaitable[_T]], opened: Callable[[Known, _T], _T], *, clear: bool = False
     ) -> _T:
         for _ in range(_ATTEMPTS):
-            known = self._known if time.monotonic() - self._seen_at < self._fresh else await self.reload()
+            known = self._known
+            # What is in plain needs no key, and what is sealed says by itself that the state is another by now.
+            if not known.plain and time.monotonic() - self._seen_at >= self._fresh:
+                known = await self.reload()
             if not clear:
                 known.refuse()
             found = await read()
@@ -278,7 +280,7 @@ class SealedDriver:
         """Raise the conflict, its records opened, unless it was about nothing but the state this driver itself checks."""
         changed = STATE_KEY in conflict.current
         known = await self.reload() if changed else self._known
-        held = [c for c in checks if not isinstance(c, Held) and c.key in conflict.current]
+        held = [c for c in checks if isinstance(c, Version | Absent) and c.key in conflict.current]
         mine = changed and not any(c.key == STATE_KEY and _fails(c, conflict.current[STATE_KEY]) for c in held)
         if mine and len(conflict.current) == 1 and not conflict.leases:
             return

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from masc_core.errors import StorageBusy
 from masc_core.store.driver import (
@@ -28,6 +28,7 @@ from masc_core.store.driver import (
     LateBody,
     Lease,
     Put,
+    Reached,
     Release,
     Remove,
     Renew,
@@ -43,6 +44,8 @@ RETRY_SECONDS = 5.0
 """How long conflicts are retried, from the first one on, before `storage_busy`."""
 _LONGEST_PAUSE = 0.004
 _HALVED_AFTER = 0.05
+_CLOCKS_DIFFER = 1.0
+"""Seconds between the clock of a database and what this process takes it for, at most."""
 
 T = TypeVar("T")
 
@@ -94,11 +97,23 @@ class Transaction:
         self._appends: list[tuple[Append, LogPosition]] = []
         self._others: list[Remove | Acquire | Renew | Release] = []
         self._held: list[Held] = []
+        self._now = 0.0
+
+    def dated(self, now: float) -> Self:
+        """What is decided here goes by this time of the store's clock. Once that is set back, the commit is a conflict:
+        what somebody else was given since then is over by this time and not by the clock."""
+        self._now = now
+        return self
 
     @property
     def dirty(self) -> bool:
         """Something would be written."""
         return bool(self._documents or self._appends or self._others)
+
+    @property
+    def seen(self) -> list[Key]:
+        """The documents looked at so far."""
+        return list(self._seen)
 
     def savepoint(self) -> Callable[[], None]:
         """What takes back everything that is buffered after this."""
@@ -203,6 +218,8 @@ class Transaction:
             Version(key, seen.version) if seen is not None else Absent(key) for key, seen in self._read.items()
         ]
         checks += self._held
+        if self._now:
+            checks.append(Reached(self._now - _CLOCKS_DIFFER))
         writes: list[Write] = [*self._documents.values(), *(a for a, _ in self._appends), *self._others]
         done = await self.driver.commit(checks, writes)
         for (_, position), seq in zip(self._appends, done.appended, strict=True):
@@ -229,19 +246,27 @@ async def transact(
     run: Callable[[Transaction], Awaitable[T]],
     first: Transaction | None = None,
     line: ProcessLine | None = None,
+    kind: str = "",
 ) -> T:
     """Run ``run`` in a unit of work and commit it; on conflict run it again, for up to 5 s from the first conflict on.
 
-    ``first`` is the unit of work of the first attempt, in which something was read just before. Those who have lost once
-    wait in ``line``, so that in one process they try again one after another and not against each other. Whoever has lost
-    to another process, or twice, waits in the driver's line too. What conflicts remain are retried with jitter.
+    ``first`` is the unit of work of the first attempt, in which something was read just before; each further attempt
+    begins by reading that anew. Those who have lost once wait in ``line``, so that in one process they try again one
+    after another and not against each other. Work of one ``kind`` is expected to write the same records: where some of
+    it has lost lately, the rest waits for its turn before it begins, which counts towards the 5 s. Whoever has lost to
+    another process, or twice, waits in the driver's line too. What conflicts remain are retried with jitter.
     ``run`` may run many times. Raises :class:`StorageBusy` when the conflicts do not end, and whatever ``run`` raises,
     having written nothing.
     """
     # Real time, not the store's clock: the others in the race do not follow a clock that a test has stopped.
     loop = asyncio.get_running_loop()
     transaction, lost = first or Transaction(driver), 0.0
-    async with _Lines(driver, line) as lines:
+    known = transaction.seen
+    async with _Lines(driver, line, kind) as lines:
+        if lines.better_wait:
+            begun = loop.time()
+            if await lines.wait_first(begun + RETRY_SECONDS):
+                transaction, lost = await _begun(driver, known), begun
         while True:
             lines.begin()
             result = await run(transaction)
@@ -253,26 +278,62 @@ async def transact(
                 waited = loop.time() - lost
                 if waited >= RETRY_SECONDS:
                     raise StorageBusy() from conflict
-                transaction = Transaction(driver, conflict.current)
+                told = conflict.current
             else:
                 lines.count()
                 return result
             if await lines.wait(lost + RETRY_SECONDS):
-                transaction = Transaction(driver)
+                told = {}
             else:
                 # Whoever has lost for longer asks more often, so nobody loses for ever.
                 await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))
+            transaction = await _begun(driver, known, told)
+
+
+async def _begun(
+    driver: Driver, known: Sequence[Key], told: Mapping[Key, Document | None] | None = None
+) -> Transaction:
+    """A unit of work that has read ``known``: in one statement, and not one after the other on its way."""
+    transaction = Transaction(driver, told)
+    if known:
+        await transaction.peek(known)
+    return transaction
 
 
 class _Lines(AsyncExitStack):
-    """Where one caller of :func:`transact` waits after a conflict, and stays until it is through."""
+    """Where one caller of :func:`transact` waits, and stays until it is through."""
 
-    def __init__(self, driver: Driver, here: ProcessLine | None) -> None:
+    def __init__(self, driver: Driver, here: ProcessLine | None, kind: str) -> None:
         super().__init__()
         self._here = here
+        self._kind = kind
         self._before = 0
         self._everywhere = driver.line
         self._in_line = False
+
+    @property
+    def better_wait(self) -> bool:
+        """Others who do the same have lost lately."""
+        return self._here is not None and bool(self._kind) and self._here.known(self._kind)
+
+    async def wait_first(self, end: float) -> bool:
+        """Wait for one's turn before the first attempt; false when it came at once.
+
+        Raises :class:`StorageBusy` when too many were before. Behind somebody who is stuck it goes on without a turn.
+        """
+        here, kind = self._here, self._kind
+        assert here is not None
+        before, ended = here.present(kind), here.ended(kind)
+        try:
+            await self._enter(here, end)
+        except StorageBusy:
+            if here.ended(kind) > ended:
+                raise
+        return before > 0
+
+    async def _enter(self, here: ProcessLine, end: float) -> None:
+        self._in_line = True
+        await self.enter_async_context(here.turn(_left(end), self._kind))
 
     def begin(self) -> None:
         """An attempt begins."""
@@ -290,8 +351,8 @@ class _Lines(AsyncExitStack):
         elsewhere = self._here is None or self._here.commits == self._before
         waited = False
         if self._here is not None and not self._in_line:
-            self._in_line = waited = True
-            await self.enter_async_context(self._here.turn(_left(end)))
+            waited = True
+            await self._enter(self._here, end)
         if self._everywhere is not None and (elsewhere or lost_again):
             line, self._everywhere = self._everywhere, None
             await self.enter_async_context(line.turn(_left(end)))

@@ -24,6 +24,7 @@ from masc_core.store.driver import (
     IndexEntry,
     Key,
     Put,
+    Reached,
     Remove,
     Rewrite,
     RewriteEntry,
@@ -73,6 +74,21 @@ class CommitContract(ContractBase):
         assert await driver.commit([Absent(key("a"))], []) == Committed()
         with pytest.raises(Conflict):
             await driver.commit([Version(key("a"), 1)], [])
+
+    async def test_a_commit_that_wants_a_later_time_than_the_clock_shows_is_a_conflict(
+        self, driver: Driver, clock: ManualClock
+    ) -> None:
+        changes: list[list[Write]] = [[put("a")], [put("a"), Acquire("lock", "me", 10)]]
+        for writes in changes:
+            with pytest.raises(Conflict) as caught:
+                await driver.commit([Absent(key("a")), Reached(clock.now() + 0.5)], writes)
+            assert (caught.value.current, caught.value.leases) == ({}, {})
+        assert await driver.get([key("a")]) == [None]
+        assert await driver.leases(["lock"]) == [None]
+        await driver.commit([Reached(clock.now())], [put("a"), Acquire("lock", "me", 10)])
+        with pytest.raises(Conflict) as caught:
+            await driver.commit([Reached(clock.now()), Absent(key("a"))], [put("a")])
+        assert [*caught.value.current] == [key("a")]
 
     async def test_versions_count_every_write_also_over_deletion(self, driver: Driver) -> None:
         for version in (1, 2):

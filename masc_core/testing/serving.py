@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from masc_core.kernel import Kernel
-from masc_core.wire._routes import plugin_routes
-from masc_core.wire.http import HttpOptions, build_app, serve_http
+from masc_core.wire.http import HttpOptions, kernel_app, serve_http
 from masc_core.wire.mcp import Adapter
 
 __all__ = ["served"]
@@ -23,14 +22,7 @@ async def served(kernel: Kernel) -> AsyncIterator[str]:
     stopping = asyncio.Event()
     options = HttpOptions(port=0, stop_timeout=1.0)
     async with Adapter(kernel, transport="http") as adapter:
-        app = build_app(
-            adapter.server,
-            options,
-            health=adapter.health,
-            endpoint_check=adapter.check_endpoint,
-            admit=adapter.admit,
-            routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
-        )
+        app = kernel_app(kernel, adapter, options)
         serving = asyncio.create_task(serve_http(app, options, ready=ready.set_result, stopping=stopping))
         serving.add_done_callback(
             lambda _: ready.cancel()

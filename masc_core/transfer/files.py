@@ -18,6 +18,8 @@ from masc_core.transfer.parsing import Broken, parse
 __all__ = ["read_file", "write_file"]
 
 LONGEST_LINE = 16 * 1_048_576
+_UNSUSPECTED = 64 * 1_048_576
+_MOST_PACKED = 100
 _GZIP = b"\x1f\x8b"
 
 
@@ -69,7 +71,10 @@ def read_file(path: Path, records: Iterable[Collection[Any] | Log[Any]]) -> Snap
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
             file.seek(0)
-            return parse(_lines(gzip.GzipFile(fileobj=file) if packed else file), records)
+            if not packed:
+                return parse(_lines(file), records)
+            most = max(_UNSUSPECTED, _MOST_PACKED * os.fstat(file.fileno()).st_size)
+            return parse(_lines(gzip.GzipFile(fileobj=file), most), records)
     except Broken as broken:
         raise ExportInvalid(file=str(path), line=broken.line, reason=str(broken)) from broken
     except (OSError, EOFError, ValueError, zlib.error) as error:
@@ -77,10 +82,17 @@ def read_file(path: Path, records: Iterable[Collection[Any] | Log[Any]]) -> Snap
         raise ExportFileUnusable(file=str(path), reason=f"cannot be read ({reason})") from error
 
 
-def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
-    number = 0
+def _lines(file: IO[bytes] | gzip.GzipFile, most: int | None = None) -> Iterator[bytes]:
+    """The lines, of together at most ``most`` bytes. Raises :class:`Broken`."""
+    number = size = 0
     while line := file.readline(LONGEST_LINE):
         number += 1
+        size += len(line)
         if len(line) == LONGEST_LINE:
             raise Broken(number, f"it is over {LONGEST_LINE} bytes long")
+        if most is not None and size > most:
+            # A megabyte of gzip can hold a gigabyte, and a room is held in memory. A backup is not lost by it.
+            raise Broken(
+                number, f"it unpacks to over {_MOST_PACKED} times its size; if you trust it, unpack it with gunzip"
+            )
         yield line

@@ -21,6 +21,8 @@ __all__ = ["Broken", "parse"]
 _MOST = 2**53 - 1
 """Largest number that every store can count to."""
 _INDEX_ENTRIES = 10_000
+_LATEST = 253_402_300_799
+"""The last second of the year 9999."""
 
 
 class Broken(Exception):
@@ -101,7 +103,7 @@ class _Parser:
 
     def _lease(self, value: dict[str, Any]) -> None:
         _only(value, {"lease", "owner", "fence", "expires_at"})
-        lease = Lease(value["lease"], value["owner"], _number(value["fence"]), float(value["expires_at"]))
+        lease = Lease(value["lease"], value["owner"], _number(value["fence"]), _time(value["expires_at"]))
         check_limits([], [Acquire(lease.name, lease.owner, 1)])
         if lease.fence > self._fence:
             raise ValueError("its fence was never given out")
@@ -116,6 +118,8 @@ class _Parser:
             raise ValueError("it is out of order")
         if "deleted" in value:
             _only(value, {"collection", "key", "version", "deleted"})
+            if value["deleted"] is not True:
+                raise ValueError("deleted is true or not there")
             check_limits([], [Put(key, b"")])
             self._documents.append(StoredDocument(key, version, None))
             return
@@ -158,6 +162,12 @@ def _number(value: object, least: int = 1) -> int:
     if type(value) is not int or not least <= value <= _MOST:
         raise ValueError(f"a number from {least} to {_MOST} is wanted")
     return value
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LATEST:
+        raise ValueError(f"seconds from 0 to {_LATEST} are wanted")
+    return float(value)
 
 
 def _index(value: dict[str, Any]) -> tuple[IndexEntry, ...]:

@@ -25,11 +25,12 @@ class HealthPage:
 
     async def read(self) -> tuple[int, dict[str, Any]]:
         """Status and body: 503 when the store does not answer within 2 s or a guard is broken, so that no call can succeed;
-        ``degraded`` with 200 when a plugin was left out or says that something is wrong, since the rest works."""
+        ``degraded`` with 200 when a plugin was left out or says that something is wrong, since the rest works, and when a
+        guard has failed in a call, which was refused."""
         kernel = self._kernel
         store: dict[str, Any] = {"backend": kernel.start_room.settings.storage.type}
         body: dict[str, Any] = {"status": "ok", "version": masc_core.__version__, "store": store}
-        if kernel.registry.problems:
+        if kernel.registry.problems or any(name.startswith("guard ") for name in self._faulty):
             body["status"] = "degraded"
         if kernel.registry.broken_guard is not None:
             return 503, {**body, **self._plugins()}
@@ -51,10 +52,14 @@ class HealthPage:
     def _plugins(self) -> dict[str, Any]:
         """The plugins that were left out, and those in which something has failed since the start."""
         registry = self._kernel.registry
-        failed = [f"{'guard ' if p.guard else ''}{p.name}" for p in registry.problems]
-        faulty = sorted(registry.faults.count) if registry.faults is not None else []
-        shown = {"failed": failed, "faulty": faulty}
-        return {"plugins": {name: names for name, names in shown.items() if names}} if failed or faulty else {}
+        failed = [plugin.label for plugin in registry.problems]
+        shown = {"failed": failed, "faulty": self._faulty}
+        return {"plugins": {name: names for name, names in shown.items() if names}} if any(shown.values()) else {}
+
+    @property
+    def _faulty(self) -> list[str]:
+        faults = self._kernel.registry.faults
+        return sorted(faults.count) if faults is not None else []
 
     async def _checks(self) -> list[Check]:
         """What plugins say; whoever asks while they are being asked waits for the same answer."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
@@ -13,12 +15,15 @@ from starlette.types import Receive, Scope, Send
 
 from masc_core.call import Outcome
 from masc_core.errors import MascError
+from masc_core.faults import told
 from masc_core.frozen import frozen
 from masc_core.identity import Client
+from masc_core.interruption import stopped
 from masc_core.kernel import Kernel
 from masc_core.offers import Route
 from masc_core.recognition import recognise
 from masc_core.wire._app import Admit
+from masc_core.wire._limits import Disconnected
 from masc_core.wire._replies import challenge, send_error
 
 __all__ = ["PREFIX", "plugin_routes"]
@@ -59,12 +64,32 @@ class _Endpoint:
                 return await send_error(send, refusal, challenge(refusal))
             known = (await recognise(self._kernel, client, alone=False)).client
             visit = _Visit(known.authenticated or known.agent, self._kernel, client)
-            answer = await self._route.endpoint(request, visit)
+            with self._noting():
+                answer = await self._route.endpoint(request, visit)
+                if not isinstance(answer, Response):
+                    raise TypeError(f"it must give a Response, not {type(answer).__name__}")
         except MascError as error:
             return await send_error(send, error, challenge(error))
-        if not isinstance(answer, Response):
-            raise TypeError(f"route {self._route.path} of plugin {self._route.category} must give a Response")
-        await answer(scope, receive, send)
+        with self._noting():
+            await answer(scope, receive, send)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Whatever goes wrong is the plugin's, and ends this request alone."""
+        task = asyncio.current_task()
+        try:
+            yield
+        except (MascError, ClientDisconnect, Disconnected):
+            raise
+        except BaseException as error:
+            faults = self._kernel.registry.faults
+            if stopped(error, task) or faults is None:
+                raise
+            faults.note(self._route.category, f"route {self._route.path} failed: {told(error)}")
+            if isinstance(error, Exception):
+                raise
+            # It would end more than the request.
+            raise RuntimeError(f"route {self._route.path} raised {told(error)}") from error
 
 
 def plugin_routes(

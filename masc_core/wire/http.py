@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import uvicorn
@@ -21,9 +21,14 @@ from masc_core.errors import StartError
 from masc_core.wire._app import Admit, EndpointCheck, Health, McpApp
 from masc_core.wire._delivery import DELIVERED
 from masc_core.wire._protocol import protocol_class
+from masc_core.wire._routes import plugin_routes
 from masc_core.wire._signals import told_to_stop
 
-__all__ = ["DELIVERED", "HttpOptions", "McpApp", "build_app", "serve_http"]
+if TYPE_CHECKING:
+    from masc_core.kernel import Kernel
+    from masc_core.wire.mcp import Adapter
+
+__all__ = ["DELIVERED", "HttpOptions", "McpApp", "build_app", "kernel_app", "serve_http"]
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +98,18 @@ def build_app(
         routes=routes,
         events=events,
         retry_interval=retry_interval,
+    )
+
+
+def kernel_app(kernel: Kernel, adapter: Adapter, options: HttpOptions) -> McpApp:
+    """The ASGI application for a kernel: MCP through its adapter, its health, the routes of its plugins."""
+    return build_app(
+        adapter.server,
+        options,
+        health=adapter.health,
+        endpoint_check=adapter.check_endpoint,
+        admit=adapter.admit,
+        routes=plugin_routes(kernel, kernel.registry.routes, adapter.admit, adapter.visitor),
     )
 
 

@@ -65,17 +65,19 @@ async def serve_stdio(
     stop_timeout: float = 30.0,
     initialization: InitializationOptions | None = None,
     exit_process: Callable[[int], object] = os._exit,
+    streams: tuple[int, int] | None = None,
 ) -> None:
     """Serve one client on standard input and output until it leaves, its process ends, or ``stopping`` is set.
 
     ``max_line`` is in bytes. ``stopping`` is also set by SIGTERM, SIGINT and the end of input, so that blocking handlers
     return. Requests that run have ``stop_timeout`` seconds then, or one second if the client has gone; handlers still
     running after that are cancelled; if one resists for three seconds the process ends by ``exit_process(1)``, since a client
-    that is gone must not leave a server behind.
+    that is gone must not leave a server behind. ``streams`` are the descriptors of :func:`own_standard_streams` for a caller
+    that has taken them already.
     """
     stopping = stopping or asyncio.Event()
     waiting = deliveries or Deliveries()
-    with own_standard_streams() as (source_fd, sink_fd):
+    with contextlib.nullcontext(streams) if streams else own_standard_streams() as (source_fd, sink_fd):
         source, close_source = await open_source(source_fd)
         sink = await open_sink(sink_fd)
         wire = _Wire(Lines(source, max_line), sink, waiting, max_line, stopping)

@@ -47,8 +47,9 @@ class Enabled:
     errors=(BindRequiresAuth,),
     examples=({}, {"require_token": True, "admin_name": "admin"}),
     keywords=(
-        "enable auth authentication authorization access control security secure protect require "
-        "credentials activate login everyone only agents token turn on switch known"
+        "protect secure require mandatory everyone agent anonymous enforce activate credential auth tokens login without not "
+        "work; enable known strangers lock down start admin introduce private identify identification prove identity valid "
+        "keep intruders unauthorised unauthorized guests outsiders harden room server only set necessary"
     ),
 )
 async def masc_auth_enable(
@@ -103,8 +104,8 @@ class Disabled:
     caller=CallerUse.NONE,
     errors=(BindRequiresAuth,),
     keywords=(
-        "disable auth authentication authorization security turn off switch stop requiring remove "
-        "tokens deactivate without everyone login longer access control token"
+        "disable stop remove not open allowed free credential auth tokens require login optional secure; everyone somebody "
+        "everything identification drop lift abolish enforce guests unprotect room server mandatory work log anonymous access"
     ),
 )
 async def masc_auth_disable(ctx: Context) -> Disabled:
@@ -145,8 +146,8 @@ class AuthStatus:
     effect=READ,
     role=READER,
     keywords=(
-        "auth authentication on enabled role I admin permissions rights own required here whoami token "
-        "expire permitted allowed"
+        "activate role mine permission right expiring allowed protect auth credential tokens require login server secure; "
+        "status enable admin whoami who until permit check set log open identity level valid room demand necessary"
     ),
 )
 async def masc_auth_status(ctx: Context) -> AuthStatus:

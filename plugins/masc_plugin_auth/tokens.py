@@ -77,8 +77,8 @@ class TokenCreated(TokenIssued):
     errors=(AuthDisabled, LastAdmin),
     examples=({"agent_name": "claude", "role": "worker"},),
     keywords=(
-        "create new generate credentials key access give grant log role reader worker admin valid hours "
-        "invite password hand bot"
+        "task new grant hand agent invite workers admin promote tokens credential login; create generate role valid hour day "
+        "user onboard provide somebody mint register add elevate temporary access read only reader right"
     ),
 )
 async def masc_auth_create_token(
@@ -108,7 +108,10 @@ async def masc_auth_create_token(
     creates_room="never",
     errors=(AuthDisabled,),
     examples=({"agent_name": "claude", "token": "0" * 64},),
-    keywords=("renew extend expired swap exchange fresh new old replace rotate login credentials expire run soon"),
+    keywords=(
+        "mine renew extend expiring swap replace old run tokens credential login; refresh prolong soon exchange trade rotate "
+        "fresh new reissue task update ran almost end session valid outdated yesterday"
+    ),
 )
 async def masc_auth_refresh(
     ctx: Context, agent_name: AgentName, token: Token | None = None, deliver: Deliver | None = None
@@ -156,7 +159,11 @@ class Revoked:
     caller=CallerUse.NONE,
     errors=(CredentialNotFound, LastAdmin),
     examples=({"agent_name": "claude"},),
-    keywords=("remove delete lock invalidate withdraw leaked stolen take away token access ban block kick more longer"),
+    keywords=(
+        "remove away blocked kick agent leak compromised not tokens credential login access; revoke withdraw invalid void ban "
+        "lock right somebody stolen kill terminate longer cancelled expel exclude fire off user shut steal allowed untrusted "
+        "suspended unauthorised bad more take"
+    ),
 )
 async def masc_auth_revoke(ctx: Context, agent_name: AgentName) -> Revoked:
     """Delete an agent's credential."""
@@ -203,7 +210,10 @@ class CredentialList:
 @tool(
     effect=READ,
     role=ADMIN,
-    keywords="show credentials tokens agents who log access until expire names holds holders overview",
+    keywords=(
+        "show credential task who hold role admin expiring create agent allowed tokens login soon; exist holders expiry until "
+        "name run user register enter permission last whom audit every people everyone access"
+    ),
 )
 async def masc_auth_list(ctx: Context) -> CredentialList:
     """List who has a credential, its role and expiry."""

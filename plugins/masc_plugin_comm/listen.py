@@ -66,7 +66,11 @@ class _Look:
     auto_join=True,
     transactional=False,
     examples=({"agent_name": "claude", "timeout": 1},),
-    keywords=("block poll answer reply incoming new watch stay sleep until wait await hang on someone says something"),
+    keywords=(
+        "wait blocked answer reply incoming new message arrived subscribe somebody write notify event poll; respond news "
+        "watch stay say something return timeout seconds minutes received notification alert hear anything pending until "
+        "comes standby idle around keep listening tail stream silence tell soon sit stand instructions question"
+    ),
 )
 async def masc_listen(
     ctx: Context, timeout: Timeout = 50, since_seq: Sequence | None = None, include_system: bool = False

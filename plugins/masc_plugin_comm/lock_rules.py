@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from masc_core.clock import plus
+from masc_core.clock import plus, timestamp
 from masc_core.context import Caller, Context
 from masc_core.frozen import evolve, frozen
 from masc_core.store.collections import View
@@ -124,21 +124,26 @@ class LockOverview:
     files: list[ShownLock]
 
 
-async def _end(ctx: Context, over: Sequence[Lock]) -> None:
-    """Remove locks that are over, as the system and in a unit of work of its own.
+async def _end(ctx: Context, over: Sequence[Lock]) -> int:
+    """Remove locks that are over, as the system and in a unit of work of its own; how many of them are gone.
 
     Who was told that a lock is over must not meet it again when the clock is set back.
     """
 
-    async def end(work: Context) -> None:
+    async def end(work: Context) -> int:
         system = evolve(work, caller=Caller("system", ADMIN, "local"))
+        kept = 0
         for lock in over:
             stored = await locks_of(work).find(lock.key)
-            if stored is not None and stored.fence == lock.fence and expired(ctx, stored):
+            if stored is None or stored.fence != lock.fence:
+                continue
+            if expired(work, stored):
                 drop(system, stored)
+            else:
+                kept += 1  # renewed meanwhile, or the clock was set back since the look at it
+        return len(over) - kept
 
-    if over:
-        await ctx.transact(end)
+    return await ctx.transact(end) if over else 0
 
 
 async def overview(ctx: Context) -> LockOverview:
@@ -146,8 +151,9 @@ async def overview(ctx: Context) -> LockOverview:
     locks = locks_of(ctx)
     stored = sum((await locks.count("holder")).values())
     over = await locks.scan("expires", high=plus(ctx.now, TICK))
-    await _end(ctx, over)
-    live = [lock for lock in await locks.scan("expires", low=ctx.now, limit=SHOWN_FILES + 1) if not expired(ctx, lock)]
+    gone = await _end(ctx, over)
+    now = min(ctx.now, timestamp(ctx.clock.now()))
+    live = [lock for lock in await locks.scan("expires", low=now, limit=SHOWN_FILES + 1) if lock.expires_at > now]
     soon = ctx.after(SOON_SECONDS)
     shown = [ShownLock(k.file_path, k.locked_by, k.expires_at, k.expires_at <= soon) for k in live[:SHOWN_FILES]]
-    return LockOverview(active=max(stored - len(over), len(shown)), files=shown)
+    return LockOverview(active=max(stored - gone, len(shown)), files=shown)

@@ -77,8 +77,9 @@ class Unlocked:
     errors=(FileLocked,),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
     keywords=(
-        "reserve protect prevent block exclusive access acquire directory folder path nobody changing "
-        "change edit edits conflict hold lock sure writes"
+        "file directory reserve blocked exclusive path keep change edit hold extend off touching modify; protect prevent "
+        "access acquire nobody somebody else write conflict collide collision concurrent sure work check lock mine claim "
+        "secure safe guard overwrite step toes race simultaneous parallel alone refactor renew longer subtree hand stop"
     ),
 )
 async def masc_lock(
@@ -141,7 +142,10 @@ def _locked(ctx: Context, file_path: str, lock: Lock) -> FileLocked:
     auto_join=False,
     errors=(LockNotOwner, StaleFence),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
-    keywords="free drop remove give back reserved finished editing others unlock",
+    keywords=(
+        "file remove release give_back finish edit hold lock not off; directory free drop reserve change held exclusive "
+        "access open unblock relinquish available unprotect lift now somebody else touching let take"
+    ),
 )
 async def masc_unlock(ctx: Context, file_path: FilePath, fence: Fence | None = None) -> Unlocked:
     """Release your lock on a file or subtree."""

@@ -81,7 +81,11 @@ class _Wanted:
     role=READER,
     caller=CallerUse.OPTIONAL,
     examples=({"since_seq": 41, "limit": 20},),
-    keywords=("chat history log said wrote written write conversation catch latest new missed mention since others"),
+    keywords=(
+        "chat conversation said wrote write post new news mentions feed message talk announce; read history say written catch "
+        "latest last recent missing since number inbox scroll portal discussion thread transcript log received incoming mail "
+        "mailbox unread happening away older newer mine name public look through somebody room"
+    ),
 )
 async def masc_messages(
     ctx: Context,

@@ -28,12 +28,14 @@ class WasReset:
     effect=DESTRUCTIVE,
     role=ADMIN,
     caller=CallerUse.NONE,
+    creates_room="never",
     transactional=False,
     errors=(ConfirmRequired, ConfirmInvalid),
     examples=({}, {"confirm": True}),
     keywords=(
-        "reset wipe clear delete erase everything completely start fresh board data destroy purge whole "
-        "room scratch throw away tasks nuke"
+        "wipe remove everything start data room contents; reset clear finish zero scratch fresh factory board destroy whole "
+        "entire throw away task message confirm restart empty blank slate gone reinitialise reinitialize flush discard every "
+        "irreversible"
     ),
 )
 async def masc_reset(ctx: Context, confirm: bool = False, confirm_code: ConfirmCode | None = None) -> WasReset:

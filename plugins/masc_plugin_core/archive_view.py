@@ -39,8 +39,8 @@ class ArchiveView:
     effect=READ,
     role=READER,
     keywords=(
-        "history old past former finished earlier previous month week long ago browse went gone look "
-        "find search archived"
+        "archive old finish close year search give_back complete back cleaned; history month week long ago browse went gone "
+        "find ever retrieve recall dig older resolve remove vanished lost not board record last yesterday ages task"
     ),
 )
 async def masc_archive_view(

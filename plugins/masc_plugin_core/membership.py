@@ -52,8 +52,9 @@ class RoomChosen:
     errors=(BindingRequired, PathNotAllowed),
     examples=({"path": "."},),
     keywords=(
-        "switch change choose move enter different repository folder workspace directory path checkout "
-        "project session coordinate coordinates instead work"
+        "switch change point wrong repository directory instead coordinate connect work; choose select pick move enter "
+        "different workspace path cd session hop jump relocate bind attach target root location cwd worktree elsewhere sister "
+        "home base server right not open board room"
     ),
 )
 async def masc_set_room(ctx: Context, path: RoomPath) -> RoomChosen:
@@ -94,8 +95,8 @@ class Initialised:
     auto_join=False,
     creates_room="always",
     keywords=(
-        "initialise bootstrap prepare set setup first time shared space workspace coordination "
-        "coordinate repository directory project exist missing yet create agents MASC"
+        "initialise coordinate directory room masc not set none; prepare time shared space workspace repository exist missing "
+        "yet create fresh store gitignore scaffold setup install begin brand empty database configuration ready first run"
     ),
 )
 async def masc_init(ctx: Context) -> Initialised:
@@ -151,7 +152,11 @@ class Admitted(Membership):
     auto_join=False,
     caller=CallerUse.OPTIONAL,
     errors=(AgentNameRequired, InvalidRoomSecret),
-    keywords=("register sign log enter connect introduce member nickname alias identity known name myself session id"),
+    keywords=(
+        "register enter connect agent new name mine enrol participate arrived part let show get; reconnect rejoin introduce "
+        "become team hello hi nickname alias identity known under session id secret login sign give_back crash log add "
+        "present hop aboard hey call nick know put room"
+    ),
 )
 async def masc_join(
     ctx: Context,
@@ -234,8 +239,9 @@ class Started:
     errors=(BindingRequired, PathNotAllowed, StorageBusy, BudgetExceeded),
     examples=({"task_title": "Fix login"},),
     keywords=(
-        "onboard onboarding session going started kick off single step one call take on arrived begin "
-        "new piece work straight away job fix hello bring along"
+        "quick start onboard session begin one call arrived new work fix register task; going kick single step everything "
+        "piece straight away join create claim title hello bring along shortcut ready hit run fastest jump right fresh "
+        "immediately combined whole docs set first command"
     ),
 )
 async def masc_start(
@@ -295,8 +301,9 @@ class Left:
     idempotent=True,
     auto_join=False,
     keywords=(
-        "quit exit sign off log go offline disconnect depart goodbye bye finish today hand back release "
-        "claims keep good"
+        "sign off leave room finish shut everything end mine going remove go; exit today disconnect team goodbye bye day down "
+        "release hold hand claim keep good agent session resign retire detach part shift stop participate log away pull pool "
+        "return work free stuff"
     ),
 )
 async def masc_leave(ctx: Context, keep_tasks: bool = False) -> Left:

@@ -92,8 +92,9 @@ class Added:
     errors=(TaskNotFound, AgentNotFound),
     examples=({"title": "Fix login", "priority": 2},),
     keywords=(
-        "create new todo ticket issue bug item work job backlog file put enter open assign depends high "
-        "priority touching files add note down update remember queue later"
+        "create new open file down write feature request somebody fix task flaky; enter backlog board queue note remember "
+        "later bug look item assign depends high priority reserve touching add record plan schedule update upgrade improve "
+        "refactor docs test broken memory leak blocked server crash reminder put"
     ),
 )
 async def masc_add_task(
@@ -154,8 +155,9 @@ class Listed:
     effect=READ,
     role=READER,
     keywords=(
-        "todo todos ticket tickets issue item backlog open pending remaining unfinished left progress "
-        "assigned show list mine display task board jobs wait somebody"
+        "show open pending left progress assign somebody finish wait work task whose cancelled available; backlog remaining "
+        "unfinished unassigned mine board kanban everything nobody begun start yet high priority outstanding upcoming plan "
+        "sprint overview filter status assignee item unclaimed supposed plate"
     ),
 )
 async def masc_tasks(
@@ -228,7 +230,10 @@ class Claimed:
         BudgetExceeded,
     ),
     examples=({"task_id": "task-001"},),
-    keywords="take grab pick assign myself mine own ownership reserve I ticket claim",
+    keywords=(
+        "take pick assign mine name start task reserve; grab ownership dibs work specific self let mark acquire seize snag "
+        "tackle handle owner id book first one"
+    ),
 )
 async def masc_claim(ctx: Context, task_id: TaskId, expected_version: VersionNumber | None = None) -> Claimed:
     """Claim a task before working on it, so that nobody else takes it."""
@@ -251,8 +256,8 @@ class Next:
     limit="task_ops",
     errors=(RoomPaused, BudgetExceeded),
     keywords=(
-        "pick choose fetch give something anything available free important automatically waiting take "
-        "now job work on idle hand"
+        "pick something free automatically next work now nothing idle hand task match assign; choose fetch pull available "
+        "most important queue dequeue top whatever highest priority find suitable capability unclaimed unassigned"
     ),
 )
 async def masc_claim_next(
@@ -300,8 +305,9 @@ _ROW_ERRORS = (
     errors=_ROW_ERRORS,
     examples=({"task_id": "task-001", "action": "start"},),
     keywords=(
-        "change state status mark progress abandon discard needed longer obsolete give back return "
-        "unclaim unassign begin start working claimed cancel release task others"
+        "status progress cancelled abandon give_back return unassigned begin start work claim release not finish task; change "
+        "state move drop duplicate obsolete unclaimed shift update stop paused hand scrap kill call off close relinquish let "
+        "nobody queue set take mark"
     ),
 )
 async def masc_transition(
@@ -338,8 +344,8 @@ class Done:
     errors=(TaskNotFound, TaskNotClaimed, TaskOwnedByOther, TaskInvalidState, VersionConflict),
     examples=({"task_id": "task-001", "notes": "fixed in abc123"},),
     keywords=(
-        "complete completion completed mark close resolve accomplished deliver report finish finished "
-        "note ticket item ready wrap task"
+        "finish mark close deliver check off ready wrap merged shipped success hand turn task; resolve accomplished report "
+        "tick through unblock note item finalise finalize implemented fix conclude result agent solved work green set"
     ),
 )
 async def masc_done(
@@ -377,7 +383,10 @@ class Reprioritised:
     caller=CallerUse.OPTIONAL,
     errors=(TaskNotFound, TaskInvalidState),
     examples=({"task_id": "task-001", "priority": 1},),
-    keywords=("urgent urgency important importance raise lower bump set reprioritise rank ticket backlog item handled"),
+    keywords=(
+        "urgent priority lower first; important raise bump down rank more less wait escalate top backlog item handle hot "
+        "sooner later low high medium level increase decrease reduce promote downgrade upgrade mark bug move"
+    ),
 )
 async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority) -> Reprioritised:
     """Change an unfinished task's priority; 1 is highest."""

@@ -40,8 +40,8 @@ class Logged:
         {"agent_name": "claude", "cost_usd": 0.0182, "model": "large", "input_tokens": 4200, "output_tokens": 370},
     ),
     keywords=(
-        "record note save track report I spent spending money dollars cents usd token usage tokens used "
-        "bill call expense model"
+        "record track add mine entries cost tokens used; log note write down save enter book credential report input output "
+        "ledger paid burned consumed euros session run api llm prompt finish charge register keep tally usage model"
     ),
 )
 async def masc_cost_log(

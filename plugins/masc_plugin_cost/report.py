@@ -55,7 +55,8 @@ class Report:
     role=READER,
     examples=({"period": "weekly", "agent": "claude"},),
     keywords=(
-        "money spend who spent most spending expenses total usage bill show costs week month today per statistics model"
+        "total breakdown statistics most cost week month budget overview burned tokens model; sum report show consumption per "
+        "agent task today went stats day hour cheapest priciest dearest rate usage"
     ),
 )
 async def masc_cost_report(

@@ -41,8 +41,8 @@ class Found:
     role=READER,
     examples=({"capability": "python"},),
     keywords=(
-        "who knows agent search someone skill skills expert expertise specialist able good write "
-        "security review reviews whom ask help"
+        "know search look agent somebody capability expert help ask database for work; who find good experience helper secure "
+        "write whom python rust sql person experienced familiar trained best suited suitable specialise debug test code"
     ),
 )
 async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found:

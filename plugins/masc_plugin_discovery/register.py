@@ -25,7 +25,9 @@ class Registered:
     idempotent=True,
     examples=({"agent_name": "claude", "capabilities": ["python", "review"]},),
     keywords=(
-        "announce declare publish skills abilities able expertise update set list good own know java testing python"
+        "mine capability advertise good know profile specialise tag; declared announce publish tell say update change show "
+        "add describe java test python agent learned now replace overwrite reset expert languages frameworks experience speak "
+        "known write let set"
     ),
 )
 async def masc_register_capabilities(ctx: Context, capabilities: Capabilities) -> Registered:

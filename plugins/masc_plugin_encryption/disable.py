@@ -29,8 +29,8 @@ class Disabled:
     caller=CallerUse.NONE,
     errors=(MigrationInProgress,),
     keywords=(
-        "disable turn off switch deactivate encryption plain text clear decrypt unencrypted storage "
-        "longer go back without store things"
+        "disable stop plain longer encrypt store; new leave readable open revert unseal undo turn cease storage disk rest "
+        "data database not"
     ),
 )
 async def masc_encryption_disable(ctx: Context) -> Disabled:

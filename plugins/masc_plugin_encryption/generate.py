@@ -32,7 +32,10 @@ class Generated:
     limit="general",
     transactional=False,
     examples=({}, {"output": "base64", "deliver": "result"}),
-    keywords="generate create produce new fresh random secret encryption key base64 hex keys",
+    keywords=(
+        "create new fresh random secret key encrypt bytes aes make; generate produce keygen material base64 hex master vault "
+        "hand bits show crypto cryptographic"
+    ),
 )
 async def masc_generate_key(
     ctx: Context, output: Literal["hex", "base64"] = "hex", deliver: Deliver | None = None

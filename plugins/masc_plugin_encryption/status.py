@@ -31,7 +31,10 @@ class EncryptionStatus:
 @tool(
     effect=READ,
     role=READER,
-    keywords=("data encrypted encryption rest on progress re-encryption check keys finished conversion migration"),
+    keywords=(
+        "key conversion migration finish encrypt store; status available check secure unread already yet left state algorithm "
+        "comes off work data database record storage disk rest plain"
+    ),
 )
 async def masc_encryption_status(ctx: Context) -> EncryptionStatus:
     """Show whether stored records are encrypted, with which keys, and how far a conversion is."""

@@ -82,8 +82,9 @@ class _Sum:
     caller=CallerUse.NONE,
     transactional=False,
     keywords=(
-        "run garbage collect collection clean tidy old older finished items archived housekeeping "
-        "preview move away purge weeks days archive sweep records"
+        "collect cleaned old finish item maintenance archive week clutter everything end; garbage cleanup tidy task vote "
+        "message housekeeping prune wipe compact expiring older day preview dry run move away sweep record declutter stuff "
+        "things junk trash leftover entries reduce size trim vacuum retention long ago routine stale remove data board full"
     ),
 )
 async def masc_gc(ctx: Context, days: Days = 7, dry_run: bool = False) -> Collected:

@@ -69,8 +69,9 @@ class Agents:
     errors=(AgentNotFound,),
     examples=({"agent_name": "claude", "silent_for": 600},),
     keywords=(
-        "ping keep alive here presence refresh declared dead long build compile busy silent quiet "
-        "minutes time timeout server sign life"
+        "alive here ping presence refresh dead long compile silence check stay remove work drop; signal last seen declared "
+        "considered treated build test run busy silent quiet away minutes time timeout extend server report activate connect "
+        "keep expiring reaped cleaned task right give_back brb afk continue mine not live yes hour still"
     ),
 )
 async def masc_heartbeat(ctx: Context, silent_for: Silence = 0) -> Beat:
@@ -102,7 +103,8 @@ async def _unread(ctx: Context, agent: Agent, presence: Presence) -> Unread:
     effect=READ,
     role=READER,
     keywords=(
-        "list every agent skills capable roster full inactive left status directory doing working on ever seen known"
+        "show every agent details capability type register work name who profile can do; roster directory table full inactive "
+        "left old known ever seen last status page everyone overview belongs team people workers finish gone one count exist"
     ),
 )
 async def masc_agents(ctx: Context, include_inactive: bool = False, limit: Limit = 50, offset: Offset = 0) -> Agents:

@@ -39,8 +39,9 @@ class Cleanup:
     auto_join=False,
     transactional=False,
     keywords=(
-        "clean remove rid dead crashed hung gone vanished unresponsive stale free take back reclaim "
-        "tasks locks agents killed process died recover"
+        "dead remove evict hold process respond not orphan dead block agent; cleaned kick reaped sweep clear silent gone lost "
+        "free reclaim recover task lock work still inactive unreachable offline time timeout came abandon stuck expel session "
+        "wipe lingering leftover throw take give_back mine"
     ),
 )
 async def masc_cleanup_zombies(ctx: Context) -> Cleanup:

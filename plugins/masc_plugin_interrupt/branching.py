@@ -93,8 +93,9 @@ class Branched:
     errors=(CheckpointNotFound, CheckpointInvalidState),
     examples=({"agent_name": "claude", "task_id": "task-001", "source_step": 3, "branch_name": "other way"},),
     keywords=(
-        "branch off try alternative second plan fork workflow checkpoint retry different approach "
-        "previous differently explore start earlier saved state"
+        "off fork old checkpoint step give_back rewind return alternative save different; branch going try retry path way "
+        "plan explore variant start run state second workflow approach roll rollback revert undo redo resume point time split "
+        "route attempt version experience duplicate copy"
     ),
 )
 async def masc_branch(ctx: Context, task_id: TaskId, source_step: Step, branch_name: BranchName) -> Branched:

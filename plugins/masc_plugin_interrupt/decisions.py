@@ -34,8 +34,9 @@ class Decided:
     errors=(InterruptNotFound, CheckpointInvalidState),
     examples=({"agent_name": "gemini", "task_id": "task-001", "comment": "go ahead"},),
     keywords=(
-        "say yes allow accept permit grant green light confirm permission continue request go ahead "
-        "checkpoint risky step agent proceed dangerous"
+        "approval yes allowed accept permit grant confirm auth let continue proceed ahead request wait checkpoint interrupt "
+        "step dangerous; permission agent risky ask agree sure fine resume unblock clear positive answer decision carry "
+        "deploying sign off human say"
     ),
 )
 async def masc_approve(
@@ -55,8 +56,9 @@ async def masc_approve(
     errors=(InterruptNotFound, CheckpointInvalidState),
     examples=({"agent_name": "gemini", "task_id": "task-001", "reason": "take a backup first"},),
     keywords=(
-        "say deny refuse decline turn down forbid allow stop veto request permission risky step "
-        "operation agent prevent go on"
+        "not say deny refuse turn down stop blocked request permission interrupt human let allowed permit; reject decline "
+        "forbid disallow veto disapprove wait agent checkpoint risky step prevent disagree nope negative answer decision "
+        "cancelled because wrong dangerous halted shoot pending deploying"
     ),
 )
 async def masc_reject(

@@ -70,8 +70,9 @@ class Pending:
     role=READER,
     examples=({}, {"task_id": "task-001", "include_resolved": True}),
     keywords=(
-        "waiting approval approvals unanswered questions human open requests interrupts blocked "
-        "permission undecided pending"
+        "show wait open approval request human permission mine confirm; unanswered question interrupt checkpoint blocked "
+        "undecided reject queue sign off somebody decision attention outstanding anything stuck held answer recent resolve "
+        "ask decide who"
     ),
 )
 async def masc_pending_interrupts(

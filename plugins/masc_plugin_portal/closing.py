@@ -29,8 +29,8 @@ class Closed:
     errors=(AgentNotFound, PortalNotOpen),
     examples=({"agent_name": "claude", "to": "gemini"},),
     keywords=(
-        "end hang shut terminate stop finish talking private privately channel conversation direct "
-        "longer break off link"
+        "end hang stop finish cut disconnect break off drop portal private connect partner; close shut terminate sever tear "
+        "down talk longer leave exit discontinue cancelled pending line link conversation chat peer whisper not"
     ),
 )
 async def masc_portal_close(ctx: Context, to: ActorName | None = None) -> Closed:

@@ -113,8 +113,9 @@ class PortalStatus:
     limit="read",
     examples=({"agent_name": "claude"}, {"agent_name": "claude", "peek": True}),
     keywords=(
-        "inbox delegated request answer reply response results private tasks sent check came back "
-        "received look see news requests finished privately anything come portals"
+        "show request answer reply respond result ask sent portal connect conversation private whisper peer unanswered what; "
+        "status check inbox read look unread wait delegate responsive outcome received came news anything open message "
+        "pending ready yet incoming outstanding assign link chat partner line send return finish"
     ),
 )
 async def masc_portal_status(

@@ -49,8 +49,9 @@ class PortalSent:
         {"agent_name": "gemini", "reply_to": "a2a-000001", "result_status": "completed", "message": "looks good"},
     ),
     keywords=(
-        "ask request delegate privately private line portal job order review reply give back return "
-        "result answer asked send task hand only two see"
+        "message ask request hand task answer reply respond finish fail pass portal private line whisper; send write delegate "
+        "report result outcome open tell return order agent show through off outsource forward transmit deliver mine "
+        "counterpart link connect conversation chat peer partner something only two"
     ),
 )
 async def masc_portal_send(

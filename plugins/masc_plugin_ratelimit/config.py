@@ -47,8 +47,9 @@ class LimitsInForce:
     caller=CallerUse.NONE,
     examples=({}, {"broadcast_per_minute": 30}),
     keywords=(
-        "set change adjust raise lower allow throttling quota maximum requests rate limits broadcasts "
-        "double halve per-minute limit slow down speed"
+        "adjust configuration raise increase allowed per set number limit call minutes; change tune lower more fewer stricter "
+        "looser broadcasts read maximum double halve slowed down speed show force permit rules everyone bump loosen relax "
+        "tighten restrict threshold new values policy team modify request burst"
     ),
 )
 async def masc_rate_limit_config(

@@ -46,7 +46,10 @@ class Usage:
 @tool(
     effect=READ,
     role=READER,
-    keywords=("calls left remaining quota close I throttled rate usage allowance minute available requests call more"),
+    keywords=(
+        "mine left usage call limit; remaining close more allowed available wait until often fast reach error still budget "
+        "slowed blocked retry next cooldown consumption current exceeded hit request minutes burst"
+    ),
 )
 async def masc_rate_limit_status(ctx: Context, agent_name: AgentName | None = None) -> Usage:
     """Show what is left of your calls per minute, or of another agent's."""

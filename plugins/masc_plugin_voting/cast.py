@@ -45,7 +45,10 @@ class CastBallot:
     idempotent=True,
     errors=(VoteNotFound, VoteClosed, InvalidChoice, NotEligible, Forbidden),
     examples=({"agent_name": "gemini", "vote_id": "vote-001", "choice": "SQLite"},),
-    keywords="submit ballot choose choice option yes pick vote poll voice give",
+    keywords=(
+        "cast mine choose yes pick change preferences count vote options decision put; submit choice not voice answer "
+        "withdraw cancelled propose favour favor against support say abstain select revise mind opinions register"
+    ),
 )
 async def masc_vote_cast(
     ctx: Context, vote_id: VoteId, choice: Choice | None = None, cancel: bool = False

@@ -73,8 +73,9 @@ class Created:
         },
     ),
     keywords=(
-        "start call open new poll ballot survey ask team group choose between options propose proposal "
-        "decide decision settle disagreement democratically democratic"
+        "create start call ask let everyone choose between propose decide democratic opinions preferences arrange vote "
+        "options decision; open hold new team group disagree disagreement consensus majority choice alternative question "
+        "think collect agreement organise organize run together set"
     ),
 )
 async def masc_vote_create(

@@ -87,7 +87,11 @@ class Votes:
     role=READER,
     errors=(VoteNotFound,),
     examples=({"vote_id": "vote-001"},),
-    keywords="outcome result tally count winner won who current decided ballots option poll win proposal",
+    keywords=(
+        "result outcome tally count won who lead stand end decide going vote options decision settled show how everyone "
+        "already over; winner win majority time left missing current score turnout particular reach quorum enough voters "
+        "close yet details"
+    ),
 )
 async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
     """Show how a vote stands or ended."""
@@ -102,7 +106,10 @@ async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
     effect=READ,
     role=READER,
     examples=({"status": "pending"},),
-    keywords="polls ballots decisions open running pending votes take part",
+    keywords=(
+        "show vote open run pending end options decision result; ongoing old close going part tied expiring every now current "
+        "finish recent history overview upcoming undecided anything"
+    ),
 )
 async def masc_votes(ctx: Context, status: Filter = "all", limit: PageSize = 20) -> Votes:
     """List votes, pending ones first."""

@@ -43,8 +43,9 @@ BranchName = Annotated[str, Bound(minLength=1, maxLength=200), Verbatim()]
     errors=(NotAGitRepository, BranchNotFound, WorktreeConflict, GitFailed),
     examples=({"task_id": "task-001"},),
     keywords=(
-        "git worktree isolated working copy check checkout workspace new separate branch sandbox "
-        "without disturbing collide set own"
+        "new separate mine feature develop clone not repository isolation parallel step worktree branch copy directory set; "
+        "create add check work off main disturbing collide task tree fork playground scratch environment git workspace base "
+        "release code"
     ),
 )
 async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: BranchName | None = None) -> Created:
@@ -59,7 +60,10 @@ async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: Branc
     transactional=False,
     errors=(WorktreeNotFound, WorktreeDirty, BranchUnmerged, NotAGitRepository, GitFailed),
     examples=({"task_id": "task-001"},),
-    keywords=("git worktree delete throw away rid working copy workspace clean merge merged merging branch"),
+    keywords=(
+        "remove merged finish leftover wipe worktree branch copy directory go cleaned; drop throw away tear down discard "
+        "prune force uncommitted cleanup obsolete old stale not feature dismantle git workspace isolation repository"
+    ),
 )
 async def masc_worktree_remove(ctx: Context, task_id: TaskId, force: bool = False) -> Removed:
     """Remove a task's checkout and merged branch; refused when work would be lost."""
@@ -72,8 +76,9 @@ async def masc_worktree_remove(ctx: Context, task_id: TaskId, force: bool = Fals
     transactional=False,
     errors=(NotAGitRepository, GitFailed),
     keywords=(
-        "git worktrees show see working copies workspaces checkouts branches exist owners on "
-        "conflicting overlap files anyone touch who owns merging conflict somebody checkout"
+        "show directory workspace owner check overlap conflict file merged clash worktree branch copy; who exist dirty "
+        "uncommitted ahead behind commits base touching both somebody status fork unmerged modify change collision common "
+        "agent whose git isolation repository work"
     ),
 )
 async def masc_worktree_list(ctx: Context) -> Worktrees:

@@ -15,9 +15,16 @@ from masc_plugin_worktree.ties import untie
 
 __all__ = ["examine"]
 
+_ELSEWHERE = "unless another machine has it at this path, call masc_worktree_remove for that agent and task"
+
 
 async def examine(ctx: Context, fix: bool) -> Mapping[str, Any] | None:
-    """Compare the records with what is on this machine; those of other machines' checkouts are left alone."""
+    """Compare the records with what is on this machine; those of other machines' checkouts are left alone.
+
+    Machines that share a store may well have the repository at one path, such as in containers, so there nobody can tell
+    that a checkout which is not here is gone.
+    """
+    local = ctx.backend in {"sqlite", "memory"}
     try:
         repository = await open_repository(ctx)
         present = {checkout.path for checkout in await repository.checkouts()}
@@ -36,11 +43,11 @@ async def examine(ctx: Context, fix: bool) -> Mapping[str, Any] | None:
     records, away = await ctx.transact(look)
     for record in records:
         if not _there(record):
-            fixed = fix and await _forget(ctx, record)
+            fixed = fix and local and await _forget(ctx, record)
             report.warn(
                 "worktree_missing",
                 f"{record.path} of {record.agent} for {record.task_id} is gone, its record is not",
-                "masc doctor --fix forgets it",
+                "masc doctor --fix forgets it" if local else _ELSEWHERE,
                 fixed=fixed,
             )
         elif record.agent.lower() in away:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from masc_core.context import Context
 from masc_core.errors import InvalidArgument
-from masc_core.frozen import frozen
+from masc_core.frozen import evolve, frozen
 from masc_plugin_worktree.errors import GitFailed, NotAGitRepository
 from masc_plugin_worktree.git import Git, Output, failure, shown
 
@@ -89,7 +89,9 @@ class Repository:
             lines = listed.out.split(b"\n")
         else:
             lines = listed.out.split(b"\0")
-        return [checkout for checkout in _parsed(lines) if not checkout.bare]
+        found = [checkout for checkout in _parsed(lines) if not checkout.bare]
+        # Of a main checkout whose git directory lies elsewhere git shows that directory.
+        return [evolve(c, path=self.root) if c.path == self.common else c for c in found]
 
     async def ensure_inside(self, checkout: str) -> None:
         """Raise :class:`GitFailed` unless git, run in that directory, is in this very checkout.

@@ -75,6 +75,15 @@ async def masc_admin_read(ctx: Context) -> Odd:
     return Odd()
 
 
+class Tools:
+    """What there is to call besides."""
+
+    @hookimpl
+    def masc_tools(self, register: Any) -> None:
+        for function in (masc_heartbeat_like, masc_outside, masc_admin_read):
+            register(function)
+
+
 class Meddler:
     """Refuses, lets other callers in, meddles: whatever the test says."""
 
@@ -93,11 +102,6 @@ class Meddler:
             work.tasks.put(evolve(task, priority=1))
 
         await ctx.transact(change)
-
-    @hookimpl
-    def masc_tools(self, register: Any) -> None:
-        for function in (masc_heartbeat_like, masc_outside, masc_admin_read):
-            register(function)
 
     @hookimpl
     async def masc_authenticate(self, ctx: Context) -> dict[str, Any] | None:
@@ -121,7 +125,8 @@ def meddler() -> Meddler:
 async def app(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock, meddler: Meddler
 ) -> AsyncIterator[MascApp]:
-    async with masc_app(tmp_path, backend=request.param, clock=clock, extra=[("guard:meddler", meddler)]) as app:
+    extra = [("guard:meddler", meddler), ("meddler", Tools())]
+    async with masc_app(tmp_path, backend=request.param, clock=clock, extra=extra) as app:
         await app.call("masc_add_task", "claude", title="Fix login")
         yield app
 

@@ -26,6 +26,10 @@ TOOLS = [
 ]
 if how == "untrue":
     TOOLS[1]["outputSchema"] = {"type": "object", "required": ["cheese"]}
+if how == "great":
+    TOOLS[0]["inputSchema"] = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 2**64}}}
+if how == "long":
+    TOOLS[0]["description"] = "x" * 1_000_000
 if how == "chatty":
     print("Welcome!", flush=True)
 calls = 0
@@ -43,7 +47,7 @@ for line in sys.stdin:
     elif method == "tools/list":
         page = int((asked.get("params") or {}).get("cursor") or 0)
         answer = {"result": {"tools": [] if how == "empty" else TOOLS[page:page + 1] if how == "paged" else TOOLS}}
-        if how == "paged" and page == 0:
+        if (how == "paged" and page == 0) or how == "endless":
             answer["result"]["nextCursor"] = "1"
     elif method == "tools/call":
         calls += 1

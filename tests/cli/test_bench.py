@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +20,15 @@ from bench_support import ECHO, bad_server, echo_over_http
 from cli_support import Ran, masc
 from click.testing import CliRunner
 from masc_forking import launcher
+from rich.console import Console
 
+from masc_core.bench.engine import Lane
+from masc_core.bench.plot import draw, new_figure
+from masc_core.bench.report import as_dict, show
+from masc_core.bench.run import Level, Measured
 from masc_core.cli import main
+from masc_core.errors import StartError
+from masc_core.render import printable
 
 FEW = ("--calls", "6", "--warm-up", "1")
 ECHO_CALL = ("--tool", "echo", "--arguments", '{"text": "hi"}')
@@ -175,12 +186,63 @@ def test_a_server_that_cannot_be_measured_is_one_sentence(project: Path, tmp_pat
     assert ran.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("how", ["empty", "mute"])
-def test_a_server_without_a_list_has_no_cost(project: Path, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("empty", "lists no tools"),
+        ("mute", "did not answer"),
+        ("endless", "has not ended after 100 pages"),
+        ("long", "cannot be counted"),
+    ],
+)
+def test_a_server_without_a_countable_list_has_no_cost(project: Path, tmp_path: Path, how: str, said: str) -> None:
     options = ("--stdio", bad_server(tmp_path, how), "--era", "legacy", "--timeout", "0.5" if how == "mute" else "30")
     ran = masc(project, "bench", "--tokens", *options)
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("bench_failed: ")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_list_with_numbers_of_any_size_is_counted(project: Path, tmp_path: Path) -> None:
+    ran = masc(project, "bench", "--tokens", "--stdio", bad_server(tmp_path, "great"), "--json")
+    (cost,) = report(ran)["servers"]
+    listed = {"properties": {"n": {"maximum": 2**64, "type": "integer"}}, "type": "object"}
+    entry = {"name": "drop", "description": "Delete everything.", "inputSchema": listed}
+    assert cost["tools"][0]["bytes"] == len(json.dumps(entry, separators=(",", ":")))
+
+
+def test_lists_after_the_first_end_in_time(project: Path) -> None:
+    (cost,) = report(masc(project, "bench", "--tokens", "--stdio", ECHO, "--seconds", "0.1", "--json"))["servers"]
+    assert 1 <= cost["lists"] <= 10 and cost["list_ms"]["p50_ms"] > 0
+
+
+EVIL = "_[/x] \x1b]0;pwn\x07\u202e $\\frac$"
+"""As a name: an underscore hides a label, the rest is markup, orders to a terminal, and a broken formula."""
+
+
+def evil_measurement() -> Measured:
+    """What is measured of a server that names everything so."""
+    lane = Lane(EVIL, call=lambda client: asyncio.sleep(0), times=[1.0, 2.0], errors=Counter({EVIL: 1}), seconds=0.003)
+    server = {"name": EVIL, "target": EVIL, "transport": "stdio", "protocol": "x"}
+    return Measured([server], [Level(1, [[lane]])], stopped=EVIL)
+
+
+def test_what_a_server_says_is_shown_as_it_is(tmp_path: Path) -> None:
+    out = Console(file=io.StringIO(), width=400)
+    show(out, as_dict(evil_measurement()), histogram=True)
+    shown = out.file.getvalue()  # type: ignore[attr-defined]
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert shown.count("[/x]") == 9
+
+
+def test_a_picture_shows_names_as_they_are(tmp_path: Path) -> None:
+    figure = new_figure()
+    draw(figure, evil_measurement(), tmp_path / "x.svg")
+    (text,) = figure.axes[0].get_legend().get_texts()  # type: ignore[union-attr]
+    assert text.get_text().strip() == ", ".join([printable(EVIL)] * 2)
+    with pytest.raises(StartError, match="cannot be written"):
+        draw(new_figure(), evil_measurement(), tmp_path / "nosuch" / "x.svg")
 
 
 @pytest.mark.parametrize(
@@ -282,7 +344,7 @@ def test_commands_get_of_the_environment_what_is_named(project: Path, tmp_path: 
         (["--url", "ftp://x"], "http://"),
         (["--url", "http://x/mcp", "--http"], "--http"),
         (["--stdio", "x", "--project", "."], "--project"),
-        (["--stdio", ""], "no command"),
+        (["--stdio", ""], "it is empty"),
         (["--stdio", "'x"], "no command"),
         (["--arguments", "{}"], "once for each --tool"),
         (["--tool", "a", "--tool", "b", "--arguments", "{}"], "once for each --tool"),
@@ -302,7 +364,12 @@ def test_commands_get_of_the_environment_what_is_named(project: Path, tmp_path: 
         (["--clients", "x"], "no list of numbers"),
         (["--calls", "0"], "--calls"),
         (["--seconds", "4000"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--timeout", "nan"], "--timeout"),
         (["--era", "future"], "--era"),
+        (["--url", "http://[::1/mcp"], "a host and a port"),
+        (["--url", "http://127.0.0.1:99999/mcp"], "a host and a port"),
+        (["--compare", "http:///mcp"], "a host and a port"),
     ],
 )
 def test_wrong_usage_of_bench_is_2(options: list[str], said: str) -> None:

@@ -209,7 +209,7 @@ def test_mode_takes_a_budget(project: Path) -> None:
     [
         (["--mode", "nosuch"], "minimal, solo"),
         (["--categories", "nosuch"], "core, comm"),
-        (["--mode", "minimal", "--categories", "comm"], "--mode custom"),
+        (["--mode", "minimal", "--categories", "comm"], "goes with mode custom, not minimal"),
         (["--mode", "custom"], "--categories"),
         (["--mode", "budget"], "--max-tokens"),
         (["--mode", "budget", "--max-tokens", "100"], "from 200 to 100000"),

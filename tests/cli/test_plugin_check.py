@@ -56,7 +56,7 @@ async def recall(ctx: Context, note_id: str) -> Note:
 
 @tool(effect=READ, role=READER)
 async def acme_strange(ctx: Context) -> Strange:
-    """Give what JSON cannot say."""
+    """Give what JSON \x1b[2Jcannot say."""
     return Strange(1j)
 
 
@@ -86,9 +86,12 @@ def run(*arguments: str) -> Result:
 def test_each_rule_finds_what_breaks_it_and_says_how_to_mend_it(tmp_path: Path) -> None:
     package = write_package(tmp_path / "package", BAD)
     file = package / "pyproject.toml"
-    file.write_text(file.read_text().replace('["masc"]', '["masc-other"]'))
+    more = '[project.entry-points."masc.guards"]\nacme_watch = "acme_plugin.watch"\n\n[tool.hatch'
+    file.write_text(file.read_text().replace('["masc"]', '["masc-other"]').replace("[tool.hatch", more, 1))
+    (package / "src" / "acme_plugin" / "watch.py").write_text('"""Watches nothing."""\n')
     (package / "src" / "acme_plugin" / "py.typed").unlink()
     findings = found(package)
+    assert len({(finding.rule, finding.where, finding.what) for finding in findings}) == len(findings)
     assert all(finding.mend for finding in findings)
     told = {(finding.rule, finding.where): finding.what for finding in findings}
     expected = {
@@ -96,6 +99,7 @@ def test_each_rule_finds_what_breaks_it_and_says_how_to_mend_it(tmp_path: Path) 
         ("package", "src/acme_plugin"): "type checkers ignore its annotations",
         ("names", "recall"): "does not say whose it is",
         ("descriptions", "recall"): "no sentence",
+        ("descriptions", "acme_strange"): "steer a terminal",
         ("tokens", "recall"): "it costs every conversation ",
         ("effects", "acme_peek"): "declares effect read and writes notes",
         ("effects", "acme_delete"): "its name says that it removes",
@@ -187,9 +191,55 @@ def test_commands_are_examined_too(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("[tool.hatch", f'[project.entry-points."masc.commands"]\n{points}'))
     told = {(finding.rule, finding.where): finding.what for finding in found(package)}
     assert told["names", "masc serve"] == "the command is taken by MASC itself"
-    assert told["load", "masc serve"] == "acme_plugin:nothing is no click command"
+    assert told["load", "masc serve"] == "is no click command: acme_plugin:nothing"
     assert told["names", "masc audit"] == "the command is taken by masc"
     assert "nowhere" in told["load", "masc audit"]
+
+
+OFFERS = (
+    QUIET.replace("tool\n)", "prompt, resource, tool\n)")
+    + '''
+
+@resource("acme://today", mime_type="markdown")
+async def acme_today(ctx: Context) -> str:
+    """What there is today."""
+    raise RuntimeError("nothing today")
+
+
+@prompt()
+async def acme_plan(ctx: Context, focus: str) -> str:
+    """Plan the day."""
+    return len(focus)
+
+
+async def page(request, visit): ...
+
+
+@hookimpl
+def masc_resources(register):
+    register(acme_today)
+
+
+@hookimpl
+def masc_prompts(register):
+    register(acme_plan)
+'''
+)
+ROUTE = """
+
+@hookimpl
+def masc_routes(register):
+    register("/{id:nosuch}", page, ["GET"])
+"""
+
+
+def test_resources_and_prompts_are_read_and_routes_compiled(tmp_path: Path) -> None:
+    told = {(f.rule, f.where): f.what for f in found(write_package(tmp_path / "offers", OFFERS))}
+    assert told["contracts", "acme://today"] == "'markdown' is no MIME type"
+    assert told["examples", "acme_today"] == "a call with {} fails: RuntimeError: nothing today"
+    assert "must give str, not int" in told["examples", "acme_plan"]
+    (route,) = [f for f in found(write_package(tmp_path / "route", OFFERS + ROUTE)) if f.rule == "load"]
+    assert "route '/{id:nosuch}' cannot be matched" in route.what
 
 
 @pytest.mark.parametrize("content", [None, "[project", "[tool.x]\n", '[project]\nversion = "1"\n'])

@@ -30,7 +30,7 @@ def test_a_plugin_comes_works_and_goes(environment: Environment, tmp_path: Path)
     assert row == {
         "name": "acme", "kind": "category", "distribution": "masc-acme", "version": "1.2", "categories": ["acme"],
         "tools": ["acme_note"], "hooks": ["masc_records", "masc_tools"], "modes": ["full"], "estimated": True,
-        "problem": None,
+        "problem": None, "faulty": None,
     }  # fmt: skip
     arguments = ["acme_note", '{"text": "hi"}', "--agent", "ada", "--project", "project", "--json"]
     assert environment.masc(tmp_path, "call", *arguments).json["text"] == "hi"
@@ -45,8 +45,12 @@ def test_a_plugin_that_does_not_load_is_installed_and_said_to_be_broken(
     environment: Environment, tmp_path: Path
 ) -> None:
     package = write_package(tmp_path / "package", "import nosuch_module\n")
+    file = package / "pyproject.toml"
+    points = '[project.entry-points."masc.commands"]\nhello = "acme_plugin:hello"\n\n[tool.hatch'
+    file.write_text(file.read_text().replace("[tool.hatch", points))
     ran = environment.masc(tmp_path, "plugins", "install", str(package), "--yes")
     assert ran.status == 1
+    assert "command hello is broken: cannot be imported" in ran.out
     assert "category acme is broken: " in ran.out
     assert "nosuch_module" in ran.out
     assert "broken: category acme of masc-acme 1.2: " in environment.masc(tmp_path, "plugins", "list").out

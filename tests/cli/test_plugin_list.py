@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import pytest
 from cli_support import masc
+from click.testing import CliRunner
 from plugin_packages import HEAD, place
+from plugin_site import Site
+
+from masc_core.authoring.overview import rows
+from masc_core.cli import main
+from masc_core.errors import StartError
+from masc_core.plugins import load
 
 GREETING = HEAD + (
     '@tool(effect=READ, role=READER)\nasync def NAME_hello(ctx: Context) -> Note:\n    """Say hello."""\n'
@@ -34,6 +43,24 @@ def test_broken_plugins_are_listed_by_name_and_hide_no_other(project: Path, tmp_
     assert said.index("omega") < said.index("broken: ")
 
 
+@pytest.mark.parametrize(
+    ("hook", "words"), [("async def masc_befor_call", "masc_before_call"), ("def masc_waited", "async")]
+)
+def test_a_guard_that_stops_every_start_is_listed_by_name_and_hides_nothing(
+    hook: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path / "site")
+    site.add("watch", f"@hookimpl\n    {hook}(ctx: Context) -> Any: ...", group="masc.guards")
+    monkeypatch.syspath_prepend(str(site.path))
+    monkeypatch.delitem(sys.modules, "watch", raising=False)
+    found = {row["name"]: row["problem"] for row in rows() if row["problem"] or row["name"] == "core"}
+    assert found.keys() == {"core", "watch"}
+    assert found["core"] is None
+    assert found["watch"].startswith("stops every start: ") and words in found["watch"]
+    with pytest.raises(StartError, match="watch"):  # nobody knows what it would have refused
+        load()
+
+
 def test_modes_tokens_and_guards_are_told(project: Path) -> None:
     rows = {(row["kind"], row["name"]): row for row in masc(project, "plugins", "list", "--json").json}
     assert len(rows["category", "core"]["tools"]) == 16
@@ -43,3 +70,24 @@ def test_modes_tokens_and_guards_are_told(project: Path) -> None:
     assert (guard["tools"], guard["tokens"]) == ([], 0)
     assert {"minimal", "full"} <= set(guard["modes"])
     assert "masc_in_commit" in guard["hooks"]
+
+
+def test_commands_that_cannot_be_used_are_listed_and_nothing_steers_the_terminal(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path / "site")
+    site.module("odd", "raise RuntimeError('no commands today :bug:')")
+    site.points(
+        "odd-\x1b[2J",
+        "[masc.commands]\nhello = odd:hello\nhe\x1b[2Jllo = odd:hello\nserve = odd:serve\n[masc.plugins]\nodd = odd\n",
+    )
+    monkeypatch.syspath_prepend(str(site.path))
+    problems = {(row["kind"], row["name"]): row["problem"] for row in rows() if row["problem"]}
+    assert "no commands today" in problems["command", "hello"]
+    assert problems["command", "serve"] == "takes the name of a command of MASC itself; rename it"
+    said = CliRunner().invoke(main, ["plugins", "list", "--project", str(project)]).stdout
+    assert "broken: command hello of odd-\\u001b[2J 1.2: cannot be imported" in said
+    assert "no commands today :bug:" in said
+    assert "\x1b" not in said
+    assert problems["command", "he\x1b[2Jllo"] == "has a name that cannot be typed; use letters, digits, - and _"
+    assert "\x1b" not in CliRunner().invoke(main, ["--help"], color=True).stdout

@@ -104,6 +104,24 @@ async def test_server_json_is_there_while_the_server_is(project: Path) -> None:
     assert not (project / ".masc/server.json").exists()
 
 
+async def test_server_json_names_a_server_that_still_runs(
+    project: Path, clock: ManualClock, registry: Registry
+) -> None:
+    place = project / ".masc/server.json"
+    place.parent.mkdir()
+    async with Kernel(Base(project, may_create=True), registry, clock=clock) as kernel:
+        async with Announcement(kernel.start_room, as_json=False) as first:
+            first.make("http://127.0.0.1:1")
+            async with Announcement(kernel.start_room, as_json=False) as second:
+                second.make("http://127.0.0.1:2")
+                await clock.advance(2)
+                assert orjson.loads(place.read_bytes())["port"] == 2
+            assert not place.exists()
+            await clock.advance(2)
+            assert orjson.loads(place.read_bytes())["port"] == 1
+        assert not place.exists()
+
+
 def test_server_json_of_another_server_stays(project: Path) -> None:
     add_task(project, "Fix login")
     with http(project, "--port", "0") as (first, _), http(project, "--port", "0") as (second, _):

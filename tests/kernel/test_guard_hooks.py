@@ -54,6 +54,15 @@ async def guarded_outside(ctx: Context, title: Title) -> Noted:
     return Noted(title)
 
 
+class Tools:
+    """What there is to call."""
+
+    @hookimpl
+    def masc_tools(self, register: Any) -> None:
+        register(guarded_note)
+        register(guarded_outside)
+
+
 class Guard:
     """Notes what it is asked, in its own memory and, in a commit, in the store."""
 
@@ -63,11 +72,6 @@ class Guard:
         self.known_as: str | None = None
         self.noting_fails = False
         self.sweeping = False
-
-    @hookimpl
-    def masc_tools(self, register: Any) -> None:
-        register(guarded_note)
-        register(guarded_outside)
 
     @hookimpl
     def masc_records(self, register: Any) -> None:
@@ -126,7 +130,7 @@ def guard() -> Guard:
 
 @pytest.fixture
 async def app(tmp_path: Path, guard: Guard) -> AsyncIterator[MascApp]:
-    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:guarded", guard)]) as app:
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:guarded", guard), ("guarded", Tools())]) as app:
         yield app
 
 
@@ -228,7 +232,7 @@ async def test_tracing_shows_the_hooks_and_changes_nothing(
     tmp_path: Path, guard: Guard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MASC_TRACE_PLUGINS", "1")
-    async with masc_app(tmp_path, extra=[("guard:guarded", guard)]) as app:
+    async with masc_app(tmp_path, extra=[("guard:guarded", guard), ("guarded", Tools())]) as app:
         await app.call("guarded_note", "claude", title="x")
     assert guard.asked[-3:] == ["before claude", "redact x", "commit"]
     assert "masc_in_commit" in capsys.readouterr().err

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+from masc_core.hookspecs import MascHooks
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
@@ -55,6 +58,15 @@ def test_a_public_name_is_there_to_be_imported() -> None:
     for module, names in documented().items():
         for name in names:
             assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
+
+
+def test_the_types_of_a_hook_s_arguments_are_public() -> None:
+    public = {name for names in documented().values() for name in names}
+    known = {"Any", "Callable", "Literal", "None", "Sequence", "bool", "dict", "str", "type"}
+    hooks = [hook for name, hook in vars(MascHooks).items() if name.startswith("masc_")]
+    texts = [str(p.annotation) for hook in hooks for p in [*inspect.signature(hook).parameters.values()][1:]]
+    used = {word for text in texts for word in re.findall(r"\w+", re.sub(r"""(['"])\w+\1""", "", text))}
+    assert {"Context", "OpenRoom"} < used <= known | public
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))

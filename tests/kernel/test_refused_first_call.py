@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from masc_core.clock import SystemClock
+from masc_core.identity import Client
 from masc_core.plugins import Registry
 from masc_core.testing.app import MascApp, masc_app
 
@@ -15,6 +19,25 @@ async def test_a_call_that_its_handler_refuses_makes_no_room(masc: MascApp) -> N
     assert (await masc.error("masc_who"))["code"] == "not_initialised"
     assert (await masc.call("masc_init", "claude"))["created"] is True
     assert (await masc.call("masc_init", "claude"))["created"] is False
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "code"),
+    [
+        ("masc_done", {"agent_name": "claude", "task_id": "task-001"}, "task_not_found"),
+        ("masc_vote_cast", {"agent_name": "claude", "vote_id": "vote-001", "choice": "a"}, "vote_not_found"),
+        ("masc_switch_mode", {"mode": "budget"}, "invalid_argument"),
+        ("masc_reset", {}, "not_initialised"),
+    ],
+)
+async def test_a_refused_first_call_leaves_no_trace(
+    tmp_path: Path, registry: Registry, tool: str, arguments: dict[str, Any], code: str
+) -> None:
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
+        free = Client(transport="http", source="test")  # at an endpoint that fixes no mode
+        outcome = await masc.outcome(tool, free if tool == "masc_switch_mode" else masc.client(), **arguments)
+        assert outcome.structured["error"]["code"] == code
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_message_cannot_forge_a_line_of_the_text(masc: MascApp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +26,13 @@ def config(path: Path, text: str) -> Path:
 def test_without_file_and_environment_defaults_hold(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {})
     assert (settings.cluster, settings.storage.type, settings.locks.ttl_seconds) == (tmp_path.name, "sqlite", 1800)
+
+
+def test_a_name_that_no_store_can_keep_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="MASC_CLUSTER_NAME is not UTF-8"):
+        load_settings(tmp_path, {"MASC_CLUSTER_NAME": os.fsdecode(b"caf\xe9")})
+    with pytest.raises(StartError, match="the base directory is not UTF-8"):
+        load_settings(tmp_path / os.fsdecode(b"caf\xe9") / "project", {"MASC_CLUSTER_NAME": "acme"})
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:

@@ -16,8 +16,12 @@ from masc_core.plugins import load
 from masc_core.search import Index
 
 SETS: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("tool_questions.json").read_bytes())["sets"]
+WISHES: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("tool_wishes.json").read_bytes())["sets"]
 QUESTIONS = [question for each in SETS for question in each["questions"]]
 RIGHT = 0.95
+LEARNED = (0.92, 0.98)
+UNSEEN = (0.86, 0.96)
+"""The least shares of wishes with the right tool first, and among the first three."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,18 @@ def test_the_right_tool_comes_first(modes: Modes, record_property: Any) -> None:
         record_property(f"found first, {each['name']}", f"{1 - len(missed) / len(each['questions']):.1%}")
         wrong += missed
     assert len(wrong) <= len(QUESTIONS) * (1 - RIGHT), [q["question"] for q in wrong]
+
+
+@pytest.mark.parametrize("learned", [True, False], ids=["learned", "held out"])
+def test_the_right_tool_is_found_for_wishes_in_any_words(modes: Modes, learned: bool, record_property: Any) -> None:
+    asked = [q for each in WISHES if (each["name"] != "held out") is learned for q in each["questions"]]
+    found = [[contract.tool.name for contract in modes.finder.find(q["question"])[:3]] for q in asked]
+    first = sum(names[:1] == [q["tool"]] for names, q in zip(found, asked, strict=True)) / len(asked)
+    in_three = sum(q["tool"] in names for names, q in zip(found, asked, strict=True)) / len(asked)
+    record_property("found first, among three", f"{first:.1%}, {in_three:.1%}")
+    least = LEARNED if learned else UNSEEN
+    # Which ones of the held out are missed is not told: who mends them one by one has no measure left.
+    assert (first >= least[0], in_three >= least[1]) == (True, True), f"{first:.1%} first, {in_three:.1%} in three"
 
 
 def test_no_question_is_a_description(modes: Modes) -> None:
@@ -102,9 +118,38 @@ def test_words_that_stand_for_one_another_are_found_and_count_less() -> None:
     assert INDEX.ranked("damson") == [2]
 
 
-def test_the_favoured_come_before_their_equals() -> None:
-    same = Index([{"name": "fig"}, {"name": "fig"}], {"name": (1.0, 0.5)})
-    assert same.ranked("fig", {1}) == [1, 0]
+def test_what_counts_more_comes_before_its_equals() -> None:
+    equal = Index([{"name": "fig"}, {"name": "fig"}], {"name": (1.0, 0.5)})
+    assert equal.ranked("fig", {1: 1.5}) == [1, 0]
+
+
+def test_words_and_phrases_that_mean_the_same_are_one() -> None:
+    index = Index(
+        [{"name": "deny"}, {"name": "leave room"}, {"name": "not here"}],
+        {"name": (1.0, 0.5)},
+        same="leave sign_off quit\nnot no_longer without",
+    )
+    assert index.ranked("quitting") == index.ranked("signing off") == [1]
+    assert index.ranked("no longer") == index.ranked("doesn't") == [2]
+    assert index.ranked("off") == []
+
+
+def test_a_switch_is_read_whatever_stands_between(modes: Modes) -> None:
+    for words in ("turn the encryption on", "turn on encryption"):
+        assert _first(modes.finder, words) == "masc_encryption_enable"
+    assert _first(modes.finder, "switch authentication on") == "masc_auth_enable"
+
+
+def test_a_number_asks_for_the_tools_that_take_what_is_numbered(modes: Modes) -> None:
+    for words in ("show vote-8", "show ballot 8"):
+        assert _first(modes.finder, words) == "masc_vote_status"
+
+
+def test_who_only_asks_is_shown_a_tool_that_reads(modes: Modes) -> None:
+    for asked in ("is authentication on", "is our data encrypted", "what worktrees are there", "is encryption on"):
+        tool = modes.finder.find(asked)[0].tool
+        assert tool.reads, f"{asked}: {tool.name}"
+    assert _first(modes.finder, "list everything that nobody has started") == "masc_tasks"
 
 
 def test_an_argument_that_is_no_query_is_refused(modes: Modes) -> None:

@@ -51,8 +51,8 @@ def all_but_the_end() -> None:
     """The transaction is whole, and not committed."""
     call = Lane.call
 
-    async def command(self: Lane, *words: Any) -> Any:
-        return die() if words[0] == b"EXEC" else await call(self, *words)
+    async def command(self: Lane, *words: Any, **options: Any) -> Any:
+        return die() if words[0] == b"EXEC" else await call(self, *words, **options)
 
     Lane.call = command  # type: ignore[method-assign]
     fill, contents = _sqlite_rows.fill, _postgres_rows._contents

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 from cli_support import Ran, add_task, masc
+from operate_support import Places
 from redis_server import free_port
 
 from masc_core.clock import SystemClock
@@ -169,6 +170,23 @@ def test_worktrees_that_lost_their_checkout_or_their_owner(project: Path) -> Non
     assert call(project, "masc_agents")["agents"][0]["worktree"] == str(place / "claude-kept")
     assert "worktree_missing" not in found(doctor(project))
     assert (place / "codex-left").is_dir()
+
+
+def test_a_worktree_that_another_machine_may_have_is_not_forgotten(project: Path, places: Places) -> None:
+    """Two machines with a common store and one path, as containers have it, and this one lacks the checkout."""
+    import shutil
+    import subprocess
+
+    run = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(project)]
+    subprocess.run([*run, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    shared = places.environment("redis")
+    made = masc(project, "call", "masc_worktree_create", '{"task_id": "t"}', "--agent", "claude", env=shared)
+    assert made.status == 0, made
+    shutil.rmtree(project / ".worktrees" / "claude-t")
+    for arguments in ((), ("--fix",)):
+        ran = doctor(project, *arguments, **shared)
+        assert found(ran)["worktree_missing"] == ("warning", False)
+        assert "another machine" in ran.out
 
 
 def test_a_conversion_left_half_done_is_carried_to_its_end(project: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from masc_core.plugins import Registry
 from masc_core.store.driver import Acquire, Append, Delete, IndexEntry, Key, Put, Remove, Write
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.sealed import raw
+from masc_core.store.snapshot import Snapshot, StoredDocument
 from masc_core.testing import ManualClock, MascApp
 from masc_core.transfer.errors import ExportFileUnusable, ExportInvalid, RestoreRefused, RoomNotEmpty
 from masc_core.transfer.files import read_file, write_file
@@ -204,6 +206,15 @@ HOSTILE: dict[str, tuple[int, Callable[[list[bytes]], list[bytes]]]] = {
     "a number never given out": (7, replaced(6, b'"seq":2', b'"seq":3')),
     "an entry of no log": (7, replaced(6, b'"foreign log"', b'"other log"')),
     "a lease from beyond": (2, replaced(1, b'"fence":1', b'"fence":2')),
+    "a lease without end": (
+        2,
+        lambda found: [found[0], re.sub(rb'"expires_at":[^}]+', b'"expires_at":"inf"', found[1])],
+    ),
+    "a lease for longer than there are years": (
+        2,
+        lambda found: [found[0], re.sub(rb'"expires_at":[^}]+', b'"expires_at":1e300', found[1])],
+    ),
+    "one that is deleted and is not": (5, replaced(4, b'"deleted":true', b'"deleted":false')),
     "nesting without end": (3, replaced(2, b'{"x":1}', b"[" * 100_000 + b"]" * 100_000)),
 }
 
@@ -244,6 +255,18 @@ async def test_a_damaged_or_endless_compressed_file_is_refused(tmp_path: Path, r
     file.write_bytes(gzip.compress(b"0" * 40_000_000))
     with pytest.raises(ExportInvalid, match="bytes long"):
         read_file(file, registry.records)
+
+
+async def test_a_small_file_that_unpacks_to_a_huge_room_is_refused_unless_somebody_unpacks_it(
+    tmp_path: Path, registry: Registry
+) -> None:
+    documents = [StoredDocument(Key("foreign", f"{n:02}"), 1, b'"' + b"x" * 1_000_000 + b'"') for n in range(70)]
+    write_file(tmp_path / "packed", Snapshot(documents=documents), compress=True)
+    with pytest.raises(ExportInvalid, match="gunzip") as caught:
+        read_file(tmp_path / "packed", registry.records)
+    assert 1 < caught.value.details["line"] < 70
+    write_file(tmp_path / "plain", Snapshot(documents=documents), compress=False)
+    assert read_file(tmp_path / "plain", registry.records).documents == documents
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)

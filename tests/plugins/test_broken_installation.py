@@ -36,7 +36,7 @@ GOOD = """
 """
 BROKEN = {
     "imports": "import no_such_module",
-    "exits": "sys.exit(4)",
+    "exits": "import os\n    os.write(1, b'stray bytes\\n')\n    sys.exit(4)",
     "registers": "@hookimpl\n    def masc_tools(register: Any) -> None:\n        raise RuntimeError('no tools today')",
     "guards": "@hookimpl\n    async def masc_authenticate(ctx: Context) -> Any:\n        return {'caller': 'root'}",
     "takes": GOOD.replace("good_tool", "masc_claim"),
@@ -52,7 +52,7 @@ def env(tmp_path: Path) -> dict[str, str]:
         site.add(name, source)
     site.module("commands", "import no_such_module")
     site.points("cmds", "[masc.commands]\nhello = commands:hello\nnumber = commands2:number\nauth = commands:hello\n")
-    site.module("commands2", "number = 3")
+    site.module("commands2", "print('stray words')\n    number = 3")
     return {"PYTHONPATH": str(site.path)}
 
 
@@ -75,6 +75,7 @@ async def test_a_stdio_server_works_among_broken_plugins(project: Path, env: dic
         text = log.read()
     assert all(f"plugin {name} " in text for name in BROKEN)
     assert "plugin good: hook masc_status failed: RuntimeError('half of a hook')" in text
+    assert "stray bytes" in text  # and not where the protocol is
 
 
 def test_an_http_server_works_among_broken_plugins_and_its_health_names_them(
@@ -107,6 +108,14 @@ def test_a_broken_guard_is_named_by_every_refused_call(project: Path, tmp_path: 
         {"guard": "watch"},
     )
     assert not (project / ".masc").exists()
+
+
+def test_what_a_command_logs_of_a_plugin_steers_no_terminal(project: Path, tmp_path: Path) -> None:
+    site = Site(tmp_path / "site")
+    hook = "@hookimpl\n    async def masc_before_call(ctx: Context) -> Any:\n        raise RuntimeError('a\\x1b[2Jb')"
+    site.add("watch", hook, group="masc.guards")
+    ran = masc(project, "call", "masc_init", env={"PYTHONPATH": str(site.path)})
+    assert (ran.status, "RuntimeError: a\\u001b[2Jb" in ran.err, "\x1b" in ran.err) == (1, True, False), ran
 
 
 def test_a_broken_command_breaks_no_other_and_doctor_names_all(project: Path, env: dict[str, str]) -> None:

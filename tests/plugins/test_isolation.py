@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from plugin_site import Site
 from masc_core.errors import GuardBroken, StartError
 from masc_core.modes import Modes
 from masc_core.plugins import Registry, load
-from masc_core.settings import load_settings
+from masc_core.recognition import recognise
+from masc_core.settings import PluginSettings, Settings, load_settings
 from masc_core.store.driver import Key
 from masc_core.testing.app import masc_app
+from masc_core.wire._health import HealthPage
 
 GOOD = """
     @tool(effect=READ, role=READER)
@@ -269,9 +272,183 @@ async def test_a_broken_guard_keeps_a_new_room_from_being_made(site: Site, tmp_p
     assert list((tmp_path / "room").iterdir()) == []
 
 
-@pytest.mark.parametrize("also", ["masc_authenticate", "masc_before_call"])
-async def test_a_guard_s_hook_that_breaks_refuses_its_call(site: Site, tmp_path: Path, also: str) -> None:
-    source = f"@hookimpl\n    async def {also}(ctx: Context) -> Any:\n        raise KeyError('mine')"
+GUARD = """
+    @hookimpl
+    {kind} {hook}(ctx: Context) -> Any:
+        {body}
+"""
+FAULTY_GUARDS = {
+    "raises in authenticate": ("masc_authenticate", "raise KeyError('mine')", "KeyError('mine')"),
+    "raises before the call": ("masc_before_call", "raise KeyError('mine')", "KeyError('mine')"),
+    "cancels itself": ("masc_before_call", "raise asyncio.CancelledError", "CancelledError"),
+    "exits": ("masc_before_call", "sys.exit(3)", "SystemExit"),
+    "interrupts": ("masc_before_call", "raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "ends like a generator": ("masc_before_call", "raise GeneratorExit", "GeneratorExit"),
+    "says no by an answer": ("masc_before_call", "return False", "not bool"),
+    "a caller of its own": ("masc_authenticate", "return {'caller': 'root'}", "must be Caller"),
+    "is slow": ("masc_before_call", "await asyncio.Event().wait()", "took longer than 1 s"),
+    "raises in the commit": ("masc_in_commit", "raise KeyError('mine')", "KeyError('mine')"),
+    "raises where work starts": ("masc_work_starts", "raise KeyError('mine')", "KeyError('mine')"),
+}
+
+
+@pytest.mark.parametrize("how", FAULTY_GUARDS)
+async def test_a_guard_s_hook_that_breaks_refuses_its_call_by_its_name(
+    site: Site, tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook, body, words = FAULTY_GUARDS[how]
+    site.add("watch", GUARD.format(kind="async def", hook=hook, body=body), group="masc.guards")
+    settings = Settings(cluster="t", plugins=PluginSettings(hook_seconds=1))
+    async with masc_app(tmp_path, registry=load(), settings=settings) as app:
+        error = await app.error("masc_start", "claude", task_title="x")
+        assert (error["code"], error["details"]) == ("guard_broken", {"guard": "watch"})
+        status, body_of = await HealthPage(app.kernel).read()
+        assert (status, body_of["status"], body_of["plugins"]) == (200, "degraded", {"faulty": ["guard watch"]})
+    assert f"guard watch: hook {hook} " in caplog.text
+    assert words in caplog.text
+
+
+STORE_GUARD = """
+    class Lame:
+        def __init__(self, driver: Any) -> None:
+            self.inner = driver
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+        async def __aenter__(self) -> Any:
+            ENTER
+        async def __aexit__(self, *error: Any) -> None:
+            raise KeyError("left")
+
+    @hookimpl
+    async def masc_store(driver: Any, room: Any) -> Any:
+        BODY
+"""
+FAULTY_DRIVERS = {
+    "no driver": ("return {'driver': object()}", "pass", "object has no __aenter__"),
+    "raises": ("raise KeyError('mine')", "pass", "KeyError('mine')"),
+    "cannot be entered": ("return {'driver': Lame(driver)}", "raise KeyError('mine')", "KeyError('mine')"),
+    "enters nothing": ("return {'driver': Lame(driver)}", "return None", "NoneType has no __aenter__"),
+}
+
+
+@pytest.mark.parametrize("how", FAULTY_DRIVERS)
+async def test_a_guard_s_driver_that_breaks_shuts_the_room_by_the_guard_s_name_and_not_the_server(
+    site: Site, tmp_path: Path, registry: Registry, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as before:
+        await before.call("masc_init")
+    body, enter, words = FAULTY_DRIVERS[how]
+    site.add("watch", STORE_GUARD.replace("BODY", body).replace("ENTER", enter), group="masc.guards")
+    async with masc_app(tmp_path, backend="sqlite", registry=load()) as app:
+        error = await app.error("masc_add_task", "claude", title="x")
+        assert (error["code"], error["details"]) == ("guard_broken", {"guard": "watch"})
+        status, shown = await HealthPage(app.kernel).read()
+        assert (status, shown["plugins"]) == (503, {"faulty": ["guard watch"]})
+    assert words in caplog.text
+
+
+async def test_a_guard_s_driver_that_cannot_be_left_is_noted_and_ends_nothing(site: Site, tmp_path: Path) -> None:
+    source = STORE_GUARD.replace("BODY", "return {'driver': Lame(driver)}").replace("ENTER", "return self")
     site.add("watch", source, group="masc.guards")
-    async with masc_app(tmp_path, registry=load()) as app:
-        assert (await app.error("masc_init"))["code"] == "internal_error"
+    registry = load()
+    async with masc_app(tmp_path, registry=registry) as app:
+        await app.call("masc_init")
+    assert registry.faults is not None
+    assert registry.faults.last == {"guard watch": "the driver of hook masc_store cannot be left: KeyError('left')"}
+
+
+async def test_a_guard_s_refusal_is_its_own_and_no_fault(site: Site, tmp_path: Path) -> None:
+    body = "raise masc_core.error(type('No', (Refused,), {'code': 'not_now', 'text': 'no'}))()"
+    site.add("watch", GUARD.format(kind="async def", hook="masc_before_call", body=body), group="masc.guards")
+    registry = load()
+    async with masc_app(tmp_path, registry=registry) as app:
+        assert (await app.error("masc_init"))["code"] == "not_now"
+    assert registry.faults is not None
+    assert not registry.faults.count
+
+
+async def test_a_guard_that_breaks_over_a_token_refuses_the_call(site: Site, tmp_path: Path) -> None:
+    for hook in ("masc_token_reads", "masc_recognise"):
+        kind = "async def" if hook == "masc_recognise" else "def"
+        source = GUARD.format(kind=kind, hook=hook, body="return 'all'").replace("ctx: Context", "room: Any")
+        site.add(f"watch_{hook}", source, group="masc.guards")
+    registry = load()
+    async with masc_app(tmp_path, registry=registry) as app:
+        await app.call("masc_init")
+        outcome = await app.kernel.call("masc_status", {}, app.client("claude", token="5" * 64))
+        assert outcome.error is not None
+        assert outcome.error.as_dict()["details"] == {"guard": "watch_masc_token_reads"}
+        with pytest.raises(GuardBroken, match="watch_masc_recognise"):
+            await recognise(app.kernel, app.client("claude", token="5" * 64))
+
+
+@pytest.mark.parametrize(("name", "words"), [("core", "masc_tools, which is for categories"), ("Wa-tch", "none for a")])
+def test_a_guard_adds_no_tools_to_a_category_and_has_a_name_like_one(
+    site: Site, registry: Registry, name: str, words: str
+) -> None:
+    site.module("watch", GOOD if name == "core" else "pass")
+    site.points("watch", f"[masc.guards]\n{name} = watch\n")
+    found = load()
+    assert [(p.label, words in (p.problem or "")) for p in found.problems] == [(f"guard {name}", True)]
+    assert found.broken_guard == name
+    assert [*found.contracts] == [*registry.contracts]
+
+
+@pytest.mark.parametrize("name", ["masc_plugin_core", "masc_plugin_comm.listen", "masc_plugin_audit"])
+def test_who_points_into_masc_s_modules_does_not_pass_for_masc(site: Site, registry: Registry, name: str) -> None:
+    site.points("copy", f"[masc.plugins]\ncore = {name}\nzzz = {name}\n[masc.commands]\naudit = {name}\n")
+    found = load()
+    assert {(p.name, p.distribution) for p in found.problems} >= {("core", "copy")}
+    assert not [c for c in found.contracts.values() if c.tool.category == "zzz"]
+    assert [*found.contracts] == [*registry.contracts]
+    assert {p.name for p in load(()).plugins if p.distribution == "copy"} == set()
+
+
+def test_an_import_that_raises_as_if_somebody_interrupted_is_left_out(site: Site) -> None:
+    site.add("bad", "raise KeyboardInterrupt")
+    site.add("worse", "@hookimpl\n    def masc_tools(register: Any) -> None:\n        raise KeyboardInterrupt")
+    assert {p.name: p.problem for p in load().problems} == {
+        "bad": "cannot be imported (bad): KeyboardInterrupt()",
+        "worse": "cannot be registered: KeyboardInterrupt()",
+    }
+
+
+def test_whoever_interrupts_an_import_ends_the_program(site: Site) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    site.add("slow", "import signal\n    signal.raise_signal(signal.SIGINT)")
+    with pytest.raises(KeyboardInterrupt):
+        load()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_a_plugin_says_of_its_fault_steers_no_terminal(site: Site) -> None:
+    site.add("bad", """
+    class Odd(Exception):
+        def __repr__(self):
+            raise ValueError
+    raise Odd
+    """)  # fmt: skip
+    site.add("worse", """
+    from masc_core.errors import StartError
+    @hookimpl
+    def masc_tools(register: Any) -> None:
+        raise StartError(message="\\x1b[2J\\ud83d")
+    """)  # fmt: skip
+    told = " ".join(p.problem or "" for p in load().problems)
+    assert "Odd, which cannot be shown" in told
+    assert told.isascii() and told.isprintable(), ascii(told)
+
+
+def test_what_is_imported_is_told_before_where_hooks_are_traced(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.add("bad", "print('I print')\n    raise RuntimeError")
+    monkeypatch.setenv("MASC_TRACE_PLUGINS", "1")
+    load()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert 0 < shown.err.index("import bad bad [load]") < shown.err.index("I print")
+
+
+def test_a_tool_of_another_s_is_answered_before_common_clients_give_up() -> None:
+    assert PluginSettings().tool_seconds < 60

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from auth_support import secured
 from mcp.client.client import Client
@@ -16,21 +17,22 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from plugin_site import Site
 
+from masc_core.authoring.overview import rows
+from masc_core.authoring.running import Seen, ask_server
 from masc_core.clock import SystemClock
 from masc_core.offers import as_route
 from masc_core.plugins import load
 from masc_core.settings import PluginSettings, Settings
 from masc_core.sweep import tell_once
 from masc_core.testing.app import MascApp, masc_app
-from masc_core.wire._routes import plugin_routes
-from masc_core.wire.http import HttpOptions, build_app, serve_http
+from masc_core.wire.http import HttpOptions, kernel_app, serve_http
 from masc_core.wire.mcp import Adapter
 
 BOUND = 20.0
 eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 STANDUP = """
-    from starlette.responses import JSONResponse, PlainTextResponse
+    from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
     TOLD = []
     OK = [True]
 
@@ -79,6 +81,15 @@ STANDUP = """
     async def wrong(request: Any, visit: Any) -> Any:
         return "a string"
 
+    async def leaves(request: Any, visit: Any) -> Any:
+        sys.exit(3)
+
+    async def stops(request: Any, visit: Any) -> Any:
+        async def half():
+            yield b"half"
+            raise RuntimeError("half way")
+        return StreamingResponse(half())
+
     @hookimpl
     def masc_tools(register: Any) -> None:
         register(standup_say)
@@ -105,6 +116,8 @@ STANDUP = """
         register("/page", page, ["GET", "POST"])
         register("/echo/{name}", echo, ["POST"])
         register("/wrong", wrong, ["GET"])
+        register("/leaves", leaves, ["GET"])
+        register("/stops", stops, ["GET"])
 
     @hookimpl
     async def masc_events(ctx: Context, events: Any) -> None:
@@ -134,14 +147,7 @@ async def serving(app: MascApp) -> AsyncIterator[str]:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     options = HttpOptions(port=0, stop_timeout=1.0, max_body=1000)
     async with Adapter(app.kernel, transport="http") as adapter:
-        asgi = build_app(
-            adapter.server,
-            options,
-            health=adapter.health,
-            endpoint_check=adapter.check_endpoint,
-            admit=adapter.admit,
-            routes=plugin_routes(app.kernel, app.kernel.registry.routes, adapter.admit, adapter.visitor),
-        )
+        asgi = kernel_app(app.kernel, adapter, options)
         stopping = asyncio.Event()
         task = asyncio.create_task(serve_http(asgi, options, ready=ready.set_result, stopping=stopping))
         try:
@@ -295,6 +301,15 @@ async def test_routes_are_below_their_category_and_within_the_bounds_of_the_serv
         assert (await http.get(f"{url}/x/standup/page?agent=a%20b")).status_code == 400
         broken = await http.get(f"{url}/x/standup/wrong")
         assert (broken.status_code, broken.json()["error"]["code"]) == (500, "internal_error")
+        faults = app.kernel.registry.faults
+        assert faults is not None
+        assert "route /wrong failed: TypeError('it must give a Response, not str')" in faults.last["standup"]
+        assert (await http.get(f"{url}/x/standup/leaves")).json()["error"]["code"] == "internal_error"
+        assert "route /leaves failed: SystemExit(3)" in faults.last["standup"]
+        with pytest.raises(httpx.RemoteProtocolError):
+            await http.get(f"{url}/x/standup/stops")
+        assert "route /stops failed: RuntimeError('half way')" in faults.last["standup"]
+        assert (await http.get(f"{url}/health")).json()["plugins"] == {"faulty": ["standup"]}
         for missing in ("/page", "/x/core/page", "/x/standup", "/x"):
             assert (await http.get(url + missing)).status_code == 404
 
@@ -370,6 +385,21 @@ async def test_a_listener_that_breaks_fails_no_call_and_misses_only_what_broke_i
     await tell_once(kernel, room)
     assert told
     assert "task_claimed" not in told
+
+
+async def test_a_running_server_tells_other_commands_what_has_failed_in_it(app: MascApp) -> None:
+    await app.call("masc_init")
+    server_file = app.path / ".masc" / "server.json"
+    assert ask_server(server_file.parent) is None
+    async with serving(app) as url:
+        server_file.write_bytes(orjson.dumps({"url": f"{url}/mcp"}))
+        async with httpx.AsyncClient(timeout=BOUND) as http:
+            await http.get(f"{url}/x/standup/wrong")
+        seen = await asyncio.to_thread(ask_server, server_file.parent)
+        assert seen == Seen(f"{url}/health", ("standup",))
+    assert ask_server(server_file.parent) is None
+    assert [row["faulty"] for row in rows(seen) if row["name"] in ("standup", "core")] == [False, True]
+    assert {row["faulty"] for row in rows()} == {None}
 
 
 @pytest.mark.parametrize("path", ["/{id}/{id}", "/{id:nosuch}"])

@@ -77,11 +77,8 @@ async def probe_keep(
     return kept
 
 
-class Probe:
-    """A third party's category and a guard that knows a secret."""
-
-    def __init__(self) -> None:
-        self.asked: list[Sequence[str]] = []
+class Category:
+    """A third party's category."""
 
     @hookimpl
     def masc_tools(self, register: Any) -> None:
@@ -90,6 +87,13 @@ class Probe:
     @hookimpl
     def masc_records(self, register: Any) -> None:
         register(KEPT)
+
+
+class Probe:
+    """A third party's guard that knows a secret."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[str]] = []
 
     @hookimpl
     async def masc_known_secrets(self, ctx: Context, words: Sequence[str]) -> Mapping[str, Any]:
@@ -104,7 +108,7 @@ def probe() -> Probe:
 
 @pytest.fixture
 async def app(tmp_path: Path, probe: Probe) -> AsyncIterator[MascApp]:
-    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:probe", probe)]) as app:
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:probe", probe), ("probe", Category())]) as app:
         yield app
 
 

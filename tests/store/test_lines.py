@@ -113,6 +113,16 @@ async def test_a_line_that_cannot_be_reached_lets_everybody_pass(redis_server: R
             pass
 
 
+async def test_a_ticket_from_before_the_clock_was_set_back_holds_nobody_up(redis_server: RedisServer) -> None:
+    """Whoever drew it was killed; it would hold until the clock is there again."""
+    async with RedisDriver(redis_server.url, cluster=secrets.token_hex(8)) as one:
+        tickets, ends = (key.decode() for key in one.line._keys)
+        for key, time in ((tickets, one.clock.now() - 1), (ends, one.clock.now() + 3600)):
+            assert redis_server.ask("ZADD", key, str(time), "left") == b":1\r\n"
+        async with one.line.turn(0.5):
+            pass
+
+
 async def test_losers_of_many_processes_try_again_one_after_another(make: Callable[[], Driver]) -> None:
     runs: Counter[int] = Counter()
     all_read = asyncio.Barrier(RACERS)

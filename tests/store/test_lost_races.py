@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -17,6 +18,7 @@ from masc_core.testing import ManualClock
 
 N = Key("counters", "n")
 RACERS = 30
+SINGLY = 20
 
 
 async def add_one(tx: Transaction) -> None:
@@ -56,3 +58,80 @@ async def test_who_waits_too_long_in_the_line_is_told_that_the_store_is_busy(mon
         assert [type(r) for r in results if r is not None] == [StorageBusy, StorageBusy]
         await transact(driver, add_one, line=line)
         assert (await driver.get([N]))[0] == (N, 2, b"2", "")
+
+
+async def race(driver: MemoryDriver, line: ProcessLine, kind: str) -> int:
+    """How many attempts it took so many to add one each."""
+    runs = 0
+
+    async def run(tx: Transaction) -> None:
+        nonlocal runs
+        runs += 1
+        await add_one(tx)
+
+    await asyncio.gather(*(transact(driver, run, line=line, kind=kind) for _ in range(RACERS)))
+    return runs
+
+
+async def test_where_some_have_lost_the_others_of_their_kind_wait_before_they_begin() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        line = ProcessLine()
+        assert await race(driver, line, "count") > RACERS
+        assert await race(driver, line, "count") == RACERS
+        assert await driver.get([N]) == [(N, 2 * RACERS, b"%d" % (2 * RACERS), "")]
+
+
+async def test_other_kinds_do_not_wait() -> None:
+    async with MemoryDriver(ManualClock()) as driver, asyncio.timeout(5):
+        line = ProcessLine()
+        async with line.turn(1, "slow"):
+            await transact(driver, add_one, line=line, kind="quick")
+            await transact(driver, add_one, line=line)
+
+
+async def test_a_kind_that_comes_singly_takes_no_turns_any_more() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        line = ProcessLine()
+        await race(driver, line, "count")
+        for _ in range(SINGLY):
+            assert line.known("count")
+            await transact(driver, add_one, line=line, kind="count")
+        assert not line.known("count")
+
+
+async def test_what_was_read_before_a_wait_is_read_again_after_it() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        line, runs = ProcessLine(), 0
+
+        async def run(tx: Transaction) -> None:
+            nonlocal runs
+            runs += 1
+            await add_one(tx)
+
+        first = Transaction(driver)
+        await first.get([N])
+        async with line.turn(1, "count"):
+            waiting = asyncio.ensure_future(transact(driver, run, first, line, "count"))
+            await asyncio.sleep(0)
+            await transact(driver, add_one)
+        await waiting
+        assert (await driver.get([N]))[0] == (N, 2, b"2", "")
+    assert runs == 1
+
+
+async def test_a_line_that_is_too_long_refuses_and_one_that_is_held_up_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transaction, "RETRY_SECONDS", 0.05)
+    async with MemoryDriver(ManualClock()) as driver, asyncio.timeout(5):
+        line = ProcessLine()
+        async with AsyncExitStack() as before:
+            await before.enter_async_context(line.turn(1, "count"))
+            # Nobody's turn ends: what holds it up may have nothing to do with this.
+            await transact(driver, add_one, line=line, kind="count")
+            entering = asyncio.ensure_future(before.enter_async_context(line.turn(1, "count")))
+            waiting = asyncio.ensure_future(transact(driver, add_one, line=line, kind="count"))
+            await asyncio.sleep(0)
+            await before.pop_all().aclose()
+            await entering
+            with pytest.raises(StorageBusy):
+                await waiting
+        assert (await driver.get([N]))[0] == (N, 1, b"1", "")

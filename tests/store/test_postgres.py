@@ -128,6 +128,18 @@ class TestLock:
             await asyncio.wait_for(asyncio.gather(*tasks), 20)
             assert await store.heads(["log"]) == [Head(1, 30)]
 
+    async def test_bodies_that_build_on_each_other_are_not_made_in_vain(self, make_postgres: Make) -> None:
+        made: list[int] = []
+
+        def body(seq: int, previous: bytes | None) -> bytes:
+            made.append(seq)
+            return b"%d<%s" % (seq, previous or b"")
+
+        async with make_postgres() as store:
+            await store.commit([], [Append("log", body)])
+            await asyncio.gather(*(store.commit([], [Append("log", body)]) for _ in range(20)))
+            assert made == list(range(1, 22))
+
     async def test_what_the_database_calls_a_lost_race_is_tried_again(
         self, make_postgres: Make, postgres_admin: psycopg.Connection[Any]
     ) -> None:

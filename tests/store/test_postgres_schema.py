@@ -16,13 +16,14 @@ from masc_core.errors import StartError
 from masc_core.store import _postgres_schema
 from masc_core.store._postgres_clock import ServerClock
 from masc_core.store._postgres_pool import Target
+from masc_core.store._postgres_start import upgrade_database
 from masc_core.store.driver import (
     Acquire,
     Append,
     Held,
     Put,
 )
-from masc_core.store.postgres import PostgresDriver, upgrade_database
+from masc_core.store.postgres import PostgresDriver
 from masc_core.testing import ManualClock
 
 

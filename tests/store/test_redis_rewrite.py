@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from redis_server import FIT, RedisServer
 
+from masc_core.errors import StorageUnavailable
 from masc_core.store._redis_access import Lane
 from masc_core.store.driver import (
     Absent,
@@ -150,3 +151,15 @@ async def test_contents_see_also_what_comes_up_while_they_are_counted(
     monkeypatch.setattr(Lane, "run", delayed)
     found = await one.contents()
     assert {**found.collections, **found.logs} == {"new": 1}
+
+
+async def test_a_whole_room_may_take_longer_than_any_other_answer(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RedisDriver(redis_server.url, ManualClock(), cluster=secrets.token_hex(8)) as driver:
+        keys = [Key("things", f"{n:03}") for n in range(300)]
+        await driver.commit([], [Put(key, b"1") for key in keys])
+        monkeypatch.setattr(Lane.run, "__defaults__", (0.0,))  # a server that is late with whatever it is asked
+        with pytest.raises(StorageUnavailable, match="no answer in time"):
+            await driver.read_log("log")
+        assert [document.key for document in (await driver.dump()).documents] == keys

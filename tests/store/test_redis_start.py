@@ -237,13 +237,24 @@ class TestSecrets:
             url = f"rediss://127.0.0.1:{port}/0"
             async with RedisDriver(f"{url}?ssl_ca_certs={tmp_path / 'cert.pem'}") as store:
                 await use(store)
-            with pytest.raises(StartError, match="no connection"):
-                await opened(url)
+            for query, reason in (
+                ("", "certificate is not trusted: self-signed certificate.*ssl_ca_certs=FILE"),
+                (f"?ssl_ca_certs={tmp_path / 'none.pem'}", "is not there"),
+                (f"?ssl_ca_certs={Path(__file__)}", "is no certificate"),
+            ):
+                with pytest.raises(StartError, match=reason):
+                    async with asyncio.timeout(20), RedisDriver(url + query, opening=60):  # waiting would not help
+                        pass
         finally:
             server.kill()
 
 
 class TestPlace:
+    @pytest.mark.parametrize("path", ["/main", "/1/2", "/-1", "/0x1", "/1.0", "/%31"])
+    def test_a_database_that_is_no_number_is_never_taken_for_another(self, path: str) -> None:
+        with pytest.raises(StartError, match="URL cannot be used"):
+            RedisDriver(f"redis://127.0.0.1:6379{path}")
+
     async def test_all_keys_of_a_room_are_in_one_slot_and_scripts_name_each(self, start: Any) -> None:
         """A cluster refuses a script that touches another slot, and a key it has not named elsewhere."""
         server = start(*FIT, "--cluster-enabled", "yes", "--cluster-port", str(free_port()))

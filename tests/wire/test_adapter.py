@@ -77,6 +77,7 @@ async def test_a_refusal_is_a_tool_result_with_its_code(app: MascApp, mode: Any)
         ("?mode=bad", None, "invalid_argument", {"field": "mode", "reason": "enum"}),
         ("?mode=budget", None, "invalid_argument", {"field": "max_tokens", "reason": "missing"}),
         ("?mode=budget&max_tokens=many", None, "invalid_argument", {"field": "max_tokens", "reason": "type"}),
+        ("?mode=minimal&categories=comm", None, "invalid_argument", {"field": "categories", "reason": "conflict"}),
         ("?mode=full&max_tokens=2000", None, "invalid_argument", {"field": "max_tokens", "reason": "conflict"}),
         ("?mode=Minimal", "claude", "invalid_argument", {"field": "mode", "reason": "enum"}),
         ("?categories=nosuch", None, "invalid_argument", {"field": "categories", "reason": "unknown"}),
@@ -99,7 +100,7 @@ async def test_an_endpoint_that_cannot_be_served_is_a_typed_error(
         expected = error["details"].pop("expected", "")
         assert (reply.status_code, error["code"], error["details"]) == (400, code, details)
         assert error["message"].startswith(f"argument {details['field']}: " if expected else f"{details['field']} '")
-        names = {"mode": app.kernel.modes.names, "categories": app.kernel.modes.installed}.get(details["field"], ())
+        names = {"enum": app.kernel.modes.names, "unknown": app.kernel.modes.installed}.get(details["reason"], ())
         assert all(name in expected for name in names)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from worktree_support import Repo
 
 from masc_core.testing import MascApp
@@ -64,6 +65,21 @@ async def test_a_repository_without_commits_lists_its_checkout(masc: MascApp) ->
     await masc.call("masc_init", "claude")
     (only,) = (await _listed(masc)).values()
     assert (only["branch"], only["dirty"], only["ahead"]) == ("trunk", True, 0)
+
+
+async def test_a_git_directory_elsewhere_leaves_the_checkout_where_it_is(
+    masc: MascApp, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    repo = Repo(masc.path)
+    repo.git("init", "-q", "-b", "trunk", "--separate-git-dir", str(tmp_path_factory.mktemp("git") / "elsewhere"))
+    repo.commit()
+    (repo.path / "new").write_text("x")
+    made = await masc.call(CREATE, "claude", task_id="a")
+    listed = await _listed(masc)
+    assert set(listed) == {str(repo.path.resolve()), made["path"]}
+    main = listed[str(repo.path.resolve())]
+    assert (main["branch"], main["is_managed"], main["dirty"]) == ("trunk", False, True)
+    assert (await masc.call("masc_worktree_remove", "claude", task_id="a"))["removed"] is True
 
 
 async def test_at_most_20_files_of_an_overlap_are_named(masc: MascApp, repo: Repo) -> None:

@@ -132,6 +132,7 @@ end
 local failed, failed_leases, late = {}, {}, {}
 local changed, order, granted, writes = {}, {}, {}, {}
 local refused = {}
+local behind = false
 
 local function held_now(name)
   if changed[name] ~= nil then
@@ -170,6 +171,11 @@ function read.H()
   if not held or held[2] ~= wanted then
     refuse(name)
   end
+end
+
+-- A time that the clock must have reached.
+function read.T()
+  behind = behind or now < tonumber(take())
 end
 
 -- A log whose last number and entry the bodies of this commit were made from.
@@ -268,7 +274,7 @@ local function bury()
   end
 end
 
-if #failed > 0 or #failed_leases > 0 then
+if #failed > 0 or #failed_leases > 0 or behind then
   bury()
   if resent then
     -- An earlier copy of this commit may still be on its way; it must not happen after we said that it did not.

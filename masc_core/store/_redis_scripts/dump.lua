@@ -3,8 +3,8 @@
 -- KEYS  meta, heads, leases, then the six keys of each name, as for commit.lua.
 -- ARGV  how many fields meta and heads had when the names were listed, the logs.
 -- Gives nil where there are others by now, else {fence, leases, lasts of the logs, names}: a lease is {name, owner, fence,
--- expires}, a name {documents, entries}, a document {key, version, body or nil, members, tallied}, an entry
--- {number, body, members, tallied}.
+-- expires}, a name {keys, what is packed of each, bodies or nil, numbers of entries, what is packed of each, bodies}. All
+-- wait for this script, so nothing is unpacked in it: unpack.lua does that in parts.
 if redis.call('HLEN', KEYS[1]) ~= tonumber(ARGV[1]) or redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[2]) then
   return false
 end
@@ -32,27 +32,13 @@ for n, packed in ipairs(values(KEYS[3], names)) do
   leases[n] = {names[n], held[1], whole(held[2]), string.format('%.17g', held[3])}
 end
 
-local function documents(place)
-  local keys, found = redis.call('HKEYS', KEYS[place]), {}
-  local packed, bodies = values(KEYS[place], keys), values(KEYS[place + 1], keys)
-  for n, key in ipairs(keys) do
-    local known = cmsgpack.unpack(packed[n])
-    found[n] = {key, whole(known[1]), known[2] == 1 and bodies[n], known[3], known[4]}
+local function room(place)
+  local keys = redis.call('HKEYS', KEYS[place])
+  local seqs, packed = {}, {}
+  for n, entry in ipairs(redis.call('XRANGE', KEYS[place + 4], '-', '+')) do
+    seqs[n], packed[n] = string.sub(entry[1], 1, -3), entry[2][2]
   end
-  return found
-end
-
-local function entries(place)
-  local listed, seqs, found = redis.call('XRANGE', KEYS[place + 4], '-', '+'), {}, {}
-  for n, entry in ipairs(listed) do
-    seqs[n] = string.sub(entry[1], 1, -3)
-  end
-  local bodies = values(KEYS[place + 5], seqs)
-  for n, entry in ipairs(listed) do
-    local known = cmsgpack.unpack(entry[2][2])
-    found[n] = {seqs[n], bodies[n], known[1], known[2]}
-  end
-  return found
+  return {keys, values(KEYS[place], keys), values(KEYS[place + 1], keys), seqs, packed, values(KEYS[place + 5], seqs)}
 end
 
 local logs, rooms = {}, {}
@@ -60,6 +46,6 @@ for n = 3, #ARGV do
   logs[n - 2] = redis.call('HGET', KEYS[2], ARGV[n])
 end
 for place = 4, #KEYS, 6 do
-  rooms[#rooms + 1] = {documents(place), entries(place)}
+  rooms[#rooms + 1] = room(place)
 end
 return {redis.call('HGET', KEYS[1], 'fence') or '0', leases, logs, rooms}

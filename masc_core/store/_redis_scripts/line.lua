@@ -15,8 +15,11 @@ if seconds == 0 then
   remove(ticket)
   return 0
 end
-for _, gone in ipairs(call('ZRANGE', KEYS[2], '-inf', string.format('%.17g', now), 'BYSCORE')) do
-  remove(gone)
+-- Run out, or drawn before the clock was set back: nobody holds a ticket for longer from now.
+for _, range in ipairs({{'-inf', string.format('%.17g', now)}, {string.format('(%.17g', now + seconds), '+inf'}}) do
+  for _, gone in ipairs(call('ZRANGE', KEYS[2], range[1], range[2], 'BYSCORE')) do
+    remove(gone)
+  end
 end
 if not call('ZSCORE', KEYS[1], ticket) then
   call('ZADD', KEYS[1], string.format('%.17g', now), ticket)
