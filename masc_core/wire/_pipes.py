@@ -111,12 +111,12 @@ async def open_source(fd: int) -> tuple[Source, Callable[[], None]]:
     return reader, transport.close
 
 
-async def open_sink(fd: int) -> Sink:
-    """A sink writing ``fd``, which stays open."""
+async def open_sink(fd: int, unread: Callable[[], object]) -> Sink:
+    """A sink writing ``fd``, which stays open. ``unread`` is called as soon as nobody reads any more, if that can be seen."""
     if not _pollable(fd):
         return _FileSink(fd)
     pipe = os.fdopen(os.dup(fd), "wb", buffering=0)
-    transport, protocol = await asyncio.get_running_loop().connect_write_pipe(_Flow, pipe)
+    transport, protocol = await asyncio.get_running_loop().connect_write_pipe(lambda: _Flow(unread), pipe)
     return _PipeSink(transport, protocol)
 
 
@@ -149,10 +149,11 @@ def _feed(fd: int, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop
 class _Flow(asyncio.BaseProtocol):
     """Backpressure of a write pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, unread: Callable[[], object]) -> None:
         self.writable = asyncio.Event()
         self.writable.set()
         self.lost = False
+        self._unread = unread
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -161,15 +162,19 @@ class _Flow(asyncio.BaseProtocol):
         self.writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
+        self._lose()
         self.writable.set()
 
     # uvloop and asyncio watch a write pipe for its reader going away, as if it were a source.
     def eof_received(self) -> None:
-        self.lost = True
+        self._lose()
 
     def data_received(self, data: bytes) -> None:
         """Nothing is ever read here; a socket may still carry something."""
+
+    def _lose(self) -> None:
+        self.lost = True
+        self._unread()
 
 
 class _PipeSink:

@@ -79,8 +79,8 @@ async def serve_stdio(
     waiting = deliveries or Deliveries()
     with contextlib.nullcontext(streams) if streams else own_standard_streams() as (source_fd, sink_fd):
         source, close_source = await open_source(source_fd)
-        sink = await open_sink(sink_fd)
-        wire = _Wire(Lines(source, max_line), sink, waiting, max_line, stopping)
+        wire = _Wire(Lines(source, max_line), waiting, max_line, stopping)
+        sink = wire.sink = await open_sink(sink_fd, wire.end)
         options = initialization or server.create_initialization_options()
         try:
             with told_to_stop(stopping.set):
@@ -131,9 +131,9 @@ def _last_resort(exit_process: Callable[[int], object]) -> Iterator[None]:
 class _Wire:
     """Both directions of one client, as far as they know of each other."""
 
-    def __init__(
-        self, lines: Lines, sink: Sink, deliveries: Deliveries, max_line: int, stopping: asyncio.Event
-    ) -> None:
+    sink: Sink
+
+    def __init__(self, lines: Lines, deliveries: Deliveries, max_line: int, stopping: asyncio.Event) -> None:
         self.over = asyncio.Event()
         self.deliveries = deliveries
         self._stopping = stopping
@@ -141,7 +141,6 @@ class _Wire:
         self._unanswered: set[Id] = set()
         self._answered = asyncio.Event()
         self._lines = lines
-        self._sink = sink
         self._max_line = max_line
 
     async def receive(self) -> SessionMessage:
@@ -178,7 +177,7 @@ class _Wire:
         if self.over.is_set():
             return False
         try:
-            await self._sink.write(line + b"\n")
+            await self.sink.write(line + b"\n")
         except OSError:
             self.end()
         return not self.over.is_set()

@@ -178,6 +178,14 @@ async def test_a_client_that_stops_reading_ends_the_process_quietly() -> None:
         assert (status, "Traceback" in error) == (0, False), error
 
 
+async def test_a_client_that_stops_reading_ends_a_process_that_has_nothing_to_say() -> None:
+    async with started() as server:
+        await server.ask(call("echo", 1, modern=True))
+        server.process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+        status, error = await server.ended()
+        assert (status, "Traceback" in error) == (0, False), error
+
+
 async def test_a_client_that_reads_late_gets_everything() -> None:
     async with started() as server:
         text = "x" * 9_000
