@@ -379,5 +379,5 @@ def _render(kernel: Kernel, call: Call, ctx: Context, result: Any, joined: bool)
         structured["warnings"] = list({w["code"] + w["message"]: w for w in ctx.warnings}.values())
     if kernel.start_room.settings.server.check_results:
         call.contract.check_result(structured)
-    text = render(structured, call.tool.headline(result, structured))
+    text = render(structured, call.tool.headline(result, structured), result)
     return Outcome(structured, text, delivered=tuple(ctx.delivered))

@@ -61,11 +61,14 @@ def _to_the_second(whole: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
+# A call asks about the same few moments for record after record.
+@lru_cache(maxsize=1024)
 def parse_time(text: str) -> float:
     """The inverse of :func:`timestamp`."""
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=UTC).timestamp()
 
 
+@lru_cache(maxsize=1024)
 def plus(text: str, seconds: float) -> str:
     """The timestamp ``seconds`` after ``text`` (before it, when negative)."""
     moment = datetime.fromisoformat(text[:-1]) + timedelta(seconds=seconds)

@@ -10,9 +10,11 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import attrs
+import orjson
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
+from masc_core.remembered import memo_of
 from masc_core.store.transaction import LogPosition
 
 __all__ = ["PlainData", "structure", "unstructure"]
@@ -37,7 +39,27 @@ def _renames(cls: type) -> dict[str, Any]:
 
 
 def _unstructure_factory(cls: type) -> Any:
-    return make_dict_unstructure_fn(cls, _converter, **_renames(cls))
+    make: Any = make_dict_unstructure_fn(cls, _converter, **_renames(cls))
+
+    def unstructured(record: Any) -> Any:
+        if (memo := memo_of(record)) is None:
+            return make(record)
+        # A result's declaration decides what is shown of a record, so that one record has several forms.
+        if (packed := memo.get(cls)) is None:
+            packed = memo[cls] = _packed(make(record))
+        # A copy each time: whoever gets a result may change it.
+        return orjson.loads(packed) if packed else make(record)
+
+    return unstructured
+
+
+def _packed(plain: dict[str, Any]) -> bytes:
+    """Plain data as JSON, from which a copy is made faster than from itself; empty where JSON does not hold it as it is."""
+    try:
+        packed = orjson.dumps(plain)
+        return packed if orjson.loads(packed) == plain else b""
+    except TypeError:
+        return b""
 
 
 def _structure_factory(cls: type) -> Any:

@@ -6,10 +6,13 @@ Every id, name, status, number and text of the structured result is in the text.
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
+from masc_core.frozen import is_record
+from masc_core.remembered import memo_of
 from masc_core.values import CONTROLS
 
 __all__ = ["printable", "printable_lines", "render"]
@@ -22,9 +25,13 @@ _QUOTES = re.compile('"+').findall
 _CONTAINERS = frozenset({dict, list})
 
 
-def render(structured: Mapping[str, Any], headline: str = "") -> str:
-    """The text of a result; ``headline`` comes first where a tool shapes its own."""
+def render(structured: Mapping[str, Any], headline: str = "", result: Any = None) -> str:
+    """The text of a result; ``headline`` comes first where a tool shapes its own.
+
+    ``result`` is what ``structured`` was made from. The lines of records in its lists that many calls see are made once.
+    """
     lines = [headline] if headline else []
+    kinds = _record_lists(type(result))
     scalars = {k: v for k, v in structured.items() if not _nested(v)}
     if scalars:
         lines.append(_line(scalars))
@@ -33,7 +40,8 @@ def render(structured: Mapping[str, Any], headline: str = "") -> str:
             lines += _record(f"{name}: ", "", value)
         elif _nested(value):
             lines.append(f"{name}:")
-            lines += _items("", value)
+            kind = kinds.get(name)
+            lines += _items("", value) if kind is None else _listed(value, getattr(result, name), kind)
     return "\n".join(lines) or "ok"
 
 
@@ -45,6 +53,28 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """As :func:`printable`, with its line ends."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def _listed(items: Sequence[Any], records: Sequence[Any], kind: type) -> list[str]:
+    """As :func:`_items`, of the plain data of ``records`` as ones of ``kind``."""
+    lines: list[str] = []
+    form = render, kind
+    for item, record in zip(items, records, strict=True):
+        if (memo := memo_of(record)) is None:
+            lines += _items("", [item])
+            continue
+        if (known := memo.get(form)) is None:
+            known = memo[form] = _items("", [item])
+        lines += known
+    return lines
+
+
+@cache
+def _record_lists(result: type) -> Mapping[str, type]:
+    """The fields of a result that are lists of records, and of which; not one that the pipeline may have replaced."""
+    hints = typing.get_type_hints(result) if is_record(result) else {}
+    kinds = {name: typing.get_args(hint)[0] for name, hint in hints.items() if typing.get_origin(hint) is list}
+    return {name: kind for name, kind in kinds.items() if is_record(kind) and name != "warnings"}
 
 
 def _items(pad: str, items: Sequence[Any]) -> list[str]:
@@ -60,11 +90,17 @@ def _record(start: str, pad: str, record: Mapping[str, Any]) -> list[str]:
     parts, lists = [], []
     for key, label in _in_order(tuple(record)):
         value = record[key]
-        text = _value(value)
-        if type(value) is list and '"' in text and _nested(value):
-            lists.append(key)
+        kind = type(value)
+        if kind is str:
+            parts.append(f"{label}={value}" if _BARE(value) else f"{label}={_quoted(value)}")
+        elif kind is int:
+            parts.append(f"{label}={value}")
         else:
-            parts.append(f"{label}={text}")
+            text = _value(value)
+            if kind is list and '"' in text and _nested(value):
+                lists.append(key)
+            else:
+                parts.append(f"{label}={text}")
     lines = [f"{start}{' '.join(parts)}".rstrip()]
     for key in lists:
         lines.append(f"{pad}  {key}:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from masc_core.store.driver import Document, Key, LogEntry
@@ -11,11 +11,13 @@ from masc_core.store.driver import Document, Key, LogEntry
 __all__ = ["Recent"]
 
 _DOCUMENTS = 1024
-_RESULTS = 64
+_RESULTS = 128
 _LARGE_BODY = 8192
 _LARGE_RESULT = 65_536
 
 _R = TypeVar("_R", Document, LogEntry)
+Asked = tuple[Hashable, ...]
+"""A question, of the collection or log that comes first in it."""
 
 
 class Recent:
@@ -23,14 +25,16 @@ class Recent:
 
     SQLite counts the commits of all other connections, of this process or another (``PRAGMA data_version``); each look
     begins with that counter, which costs a fraction of any query. The connection's own commits are told with
-    :meth:`committed`. What was read is as new as the counter or newer, so an answer is never older than the look.
+    :meth:`committed`, and what they did not concern stays true. What was read is as new as the counter or newer, so an
+    answer is never older than the look.
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._version: int | None = None
         self._documents: dict[Key, Document | None] = {}
-        self._results: dict[Hashable, object] = {}
+        self._results: dict[Asked, object] = {}
+        """Those asked for lately come last."""
 
     def documents(
         self, db: sqlite3.Connection, keys: Sequence[Key], load: Callable[[], list[Document | None]]
@@ -47,31 +51,33 @@ class Recent:
         self._remember(zip(keys, found, strict=True))
         return found
 
-    def counts(self, db: sqlite3.Connection, asked: Hashable, load: Callable[[], dict[str, int]]) -> dict[str, int]:
+    def counts(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], dict[str, int]]) -> dict[str, int]:
         """Counts by group; the dictionary is the caller's."""
         if db is not self._db:
             return load()
         self._look()
-        if isinstance(found := self._results.get(asked), dict):
+        if isinstance(found := self._known(asked), dict):
             return found.copy()
         self._keep(asked, loaded := load())
         return loaded.copy()
 
-    def rows(self, db: sqlite3.Connection, asked: Hashable, load: Callable[[], list[_R]]) -> list[_R]:
+    def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], list[_R]]) -> list[_R]:
         """A page of documents or log entries; the list is the caller's."""
         if db is not self._db:
             return load()
         self._look()
-        if isinstance(found := self._results.get(asked), list):
+        if isinstance(found := self._known(asked), list):
             return found.copy()
         loaded = load()
         if sum(len(row.body) for row in loaded) <= _LARGE_RESULT:
             self._keep(asked, loaded.copy())
         return loaded
 
-    def committed(self, left: Mapping[Key, Document | None] | None) -> None:
-        """Follow a commit of this connection: the documents that it left, or ``None`` for any."""
-        self._results.clear()
+    def committed(self, concerned: Collection[str], left: Mapping[Key, Document | None] | None) -> None:
+        """Follow a commit of this connection, which wrote to these collections and logs: the documents that it left, or
+        ``None`` for any."""
+        for asked in [asked for asked in self._results if asked[0] in concerned]:
+            del self._results[asked]
         if left is None:
             self._documents.clear()
         else:
@@ -91,9 +97,15 @@ class Recent:
             else:
                 self._documents.pop(key, None)
 
-    def _keep(self, asked: Hashable, found: object) -> None:
+    def _known(self, asked: Asked) -> object:
+        found = self._results.pop(asked, None)
+        if found is not None:
+            self._results[asked] = found
+        return found
+
+    def _keep(self, asked: Asked, found: object) -> None:
         if len(self._results) >= _RESULTS:
-            self._results.clear()
+            del self._results[next(iter(self._results))]
         self._results[asked] = found
 
     def _look(self) -> None:

@@ -65,6 +65,13 @@ _END_DEAD = "DELETE FROM leases WHERE room = ? AND name = ? AND fence <= ?"
 _Row = tuple[int, int, str]
 
 
+def _concerned(write: Write) -> str:
+    """The collection or log written to; leases have no name of either."""
+    if isinstance(write, Put | Delete | Rewrite):
+        return write.key[0]
+    return write.log if isinstance(write, Append | Remove | RewriteEntry) else ""
+
+
 class Change:
     """What one attempt to commit does between BEGIN and COMMIT.
 
@@ -90,6 +97,8 @@ class Change:
         """Set by whoever commits."""
         self.left: dict[Key, Document | None] | None = {}
         """The documents written, as they are now; ``None`` where that is not known."""
+        self.concerned: set[str] = set()
+        """The collections and logs written to."""
 
     def run(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         """Check and write. Raises :class:`Conflict` or ``sqlite3.Error``, in both cases for the caller to roll back."""
@@ -105,6 +114,7 @@ class Change:
             raise Conflict(current, leases.failed)
         if writes:
             self._write_leases(leases)
+            self.concerned.update(map(_concerned, writes))
         self._find_ends(dict.fromkeys(write.log for write in writes if isinstance(write, Append)))
         appended = []
         for write in writes:

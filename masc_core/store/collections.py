@@ -8,7 +8,7 @@ present unit of work. Records are frozen attrs classes; one with a ``version`` f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,7 @@ from attrs import field, frozen
 from masc_core.convert import structure, unstructure
 from masc_core.errors import MascError, RecordUnreadable
 from masc_core.frozen import evolve
+from masc_core.remembered import share
 from masc_core.store.driver import Document, IndexEntry, Key, LogEntry, Remove, Scan
 from masc_core.store.transaction import LogPosition, Transaction
 
@@ -98,6 +99,18 @@ class View(Generic[R]):
         collection = self._collection
         return _load(collection.name, document.key.id, collection.record, document.body, "version", document.version)
 
+    def _load_all(self, documents: Sequence[Document]) -> list[R]:
+        if not _COPIES.get():
+            record = self._collection.record
+            with suppress(ValueError, TypeError, KeyError):
+                return [
+                    (_small if len(d.body) <= _SMALL_BODY else _large if len(d.body) <= _LARGE_BODY else _decode)(
+                        record, d.body, "version", d.version
+                    )
+                    for d in documents
+                ]
+        return [self._load(document) for document in documents]
+
     async def find(self, key: str) -> R | None:
         """The record, or ``None``. If this unit of work writes anything, the record must be unchanged at its commit."""
         found = (await self._transaction.get([self._key(key)]))[0]
@@ -147,7 +160,7 @@ class View(Generic[R]):
         """
         lower, upper = _bounds(prefix, low, high)
         scan = Scan(self._collection.name, by, lower, upper, self._place(after, by), limit, reverse=reverse)
-        return [self._load(document) for document in await self._transaction.scan(scan)]
+        return self._load_all(await self._transaction.scan(scan))
 
     def _place(self, record: R | None, by: str) -> tuple[str, str] | None:
         """Where a record stands in an index."""
@@ -243,9 +256,13 @@ def _decode(record: type[R], body: bytes, stamp: str, number: int) -> R:
     return structure(data, record)
 
 
+def _decode_to_share(record: type[R], body: bytes, stamp: str, number: int) -> R:
+    return share(_decode(record, body, stamp, number))
+
+
 # A call reads the same few records several times over, the room and its caller above all. Records are values: equal bytes
 # give an equal record, which nobody changes.
-_small: Callable[..., Any] = lru_cache(maxsize=1024)(_decode)
+_small: Callable[..., Any] = lru_cache(maxsize=1024)(_decode_to_share)
 _large: Callable[..., Any] = lru_cache(maxsize=64)(_decode)
 _COPIES: ContextVar[bool] = ContextVar("masc_own_copies", default=False)
 

@@ -178,8 +178,12 @@ class SealedDriver:
 
     async def scan(self, scan: Scan) -> list[Document]:
         def opened(known: Known, found: list[Document]) -> list[Document]:
-            if known.plain and not any(d.body.startswith(SEALED) for d in found):
-                return found
+            if known.plain:
+                for document in found:
+                    if document.body.startswith(SEALED):
+                        break
+                else:
+                    return found
             return [_opened(known, document) for document in found]
 
         return await self._read(lambda: self.inner.scan(scan), opened, clear=scan.collection in CLEAR)

@@ -136,8 +136,9 @@ class SqliteDriver:
         return await self._read(load, 1 + len(keys) // reads.AT_ONCE)
 
     async def scan(self, scan: Scan) -> list[Document]:
+        asked = (scan.collection, scan.index, scan.low, scan.high, scan.after, scan.limit, scan.reverse)
         return await self._read(
-            lambda db: self._recent.rows(db, scan, lambda: reads.scan_documents(db, self._room, scan))
+            lambda db: self._recent.rows(db, asked, lambda: reads.scan_documents(db, self._room, scan))
         )
 
     async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
@@ -282,7 +283,7 @@ class SqliteDriver:
             # Also when the caller was cancelled meanwhile: what is committed has happened, and others wait for it.
             if change.done:
                 self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
-                self._recent.committed(change.left)
+                self._recent.committed(change.concerned, change.left)
                 self._poller.wake(change.lasts)
                 self._keeper.committed(size)
 

@@ -198,8 +198,10 @@ class Transaction:
         return merged[: scan.limit]
 
     def _remember(self, found: Iterable[Document]) -> None:
+        seen = self._seen
         for document in found:
-            self._seen.setdefault(document.key, document._replace(value=""))
+            if document.key not in seen:
+                seen[document.key] = document
 
     def _current(self, key: Key) -> Document | None:
         write = self._documents.get(key)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from masc_core import Context
-from masc_core.frozen import evolve
+from masc_core.frozen import evolve, frozen
 from masc_core.store.collections import View, index_value
 from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import (
@@ -30,7 +30,17 @@ from masc_plugin_cost.records import (
     second_of,
 )
 
-__all__ = ["Part", "add", "entries_of_slot", "money_since", "open_pages", "open_pages_from", "parts_since", "prefetch"]
+__all__ = [
+    "Part",
+    "Selection",
+    "add",
+    "entries_of_slot",
+    "logged_since",
+    "money_since",
+    "open_pages",
+    "open_pages_from",
+    "prefetch",
+]
 
 MOST_SLOTS = 40
 """Of the cells of one page: small enough that a page which no longer changes is remembered decoded."""
@@ -152,19 +162,32 @@ def _behind(sums: Sequence[int], slots: Sequence[int], slot: int) -> int:
     return sums[-1] - (sums[at - 1] if at else 0)
 
 
-async def parts_since(ctx: Context, since: str | None, agent: str | None = None, task: str | None = None) -> list[Part]:
-    """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all, for one task or any, in parts
-    whose sum counts."""
-    view = ctx.collection(BUCKETS)
+@frozen
+class Selection:
+    """What counts of the pages of a window: each with its first slot that does, and the parts of the slot that is cut."""
+
+    pages: list[Bucket]
+    slots: tuple[int, ...]
+    edge: tuple[Part, ...] = ()
+
+    def parts(self, task: str | None) -> Iterator[Part]:
+        """All of it, for one task or (``None``) any, in parts whose sum counts."""
+        yield from (part for part in self.edge if task in (None, part.task))
+        for page, slot in zip(self.pages, self.slots, strict=True):
+            yield from _parts(page, slot, task)
+
+
+async def logged_since(ctx: Context, since: str | None, agent: str | None = None) -> Selection:
+    """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all."""
     if since is None:
-        pages = await view.scan("", LEVELS)
-        return [part for page in pages if agent in (None, page.agent.lower()) for part in _parts(page, 0, task)]
+        pages = await ctx.collection(BUCKETS).scan("", LEVELS)
+        pages = [page for page in pages if agent in (None, page.agent.lower())]
+        return Selection(pages, (0,) * len(pages))
     window = Window(since, ctx.now)
     opened = await _open_pages(ctx, window, agent)
-    parts = [part for part in await _edge(ctx, window, opened, agent) if task in (None, part.task)]
-    for page in [*opened, *await _full_pages(ctx, window, opened, agent)]:
-        parts += _parts(page, window.first_slot(page), task)
-    return parts
+    edge = tuple(await _edge(ctx, window, opened, agent))
+    pages = [*opened, *await _full_pages(ctx, window, opened, agent)]
+    return Selection(pages, tuple(map(window.first_slot, pages)), edge)
 
 
 async def open_pages(ctx: Context, level: int, start: int, agent: str | None) -> list[Bucket]:

@@ -8,8 +8,9 @@ from typing import Literal
 from masc_core import READ, READER, Context, TaskId, tool
 from masc_core.agents import name_meant
 from masc_core.frozen import frozen
+from masc_core.remembered import remembered_together, share
 from masc_core.values import ActorName
-from masc_plugin_cost.buckets import Part, parts_since
+from masc_plugin_cost.buckets import Part, logged_since
 from masc_plugin_cost.money import usd
 
 __all__ = ["WINDOWS", "Report", "Share", "masc_cost_report"]
@@ -65,24 +66,26 @@ async def masc_cost_report(
     """Sum up logged costs by agent, model and task."""
     window = WINDOWS.get(period)
     since = None if window is None else ctx.after(-window)
-    parts = await parts_since(ctx, since, None if agent is None else (await name_meant(ctx, agent)).lower(), task_id)
-    by_agent, by_model, by_task = _shares(parts)
+    logged = await logged_since(ctx, since, None if agent is None else (await name_meant(ctx, agent)).lower())
+    by_agent, by_model, by_task, micro = remembered_together(
+        logged.pages, (logged.slots, logged.edge, task_id), lambda: _shares(logged.parts(task_id))
+    )
     return Report(
         period=period,
         to=ctx.now,
         total_entries=sum(share.entries for share in by_agent),
-        total_cost_usd=usd(sum(part.micro for part in parts)),
+        total_cost_usd=usd(micro),
         input_tokens=sum(share.input_tokens for share in by_agent),
         output_tokens=sum(share.output_tokens for share in by_agent),
-        by_agent=by_agent,
-        by_model=by_model,
-        by_task=by_task,
+        by_agent=by_agent.copy(),
+        by_model=by_model.copy(),
+        by_task=by_task.copy(),
         from_=since,
     )
 
 
-def _shares(parts: Iterable[Part]) -> tuple[list[Share], list[Share], list[Share]]:
-    """The parts added up by agent, by model and by task."""
+def _shares(parts: Iterable[Part]) -> tuple[list[Share], list[Share], list[Share], int]:
+    """The parts added up by agent, by model and by task, and their micro-dollars."""
     agents: dict[str, list[int]] = {}
     models: dict[str, list[int]] = {}
     tasks: dict[str, list[int]] = {}
@@ -96,9 +99,9 @@ def _shares(parts: Iterable[Part]) -> tuple[list[Share], list[Share], list[Share
                 found[2] += output_tokens
                 found[3] += micro
     named = {_TASK_KEYS.get(task, task): found for task, found in tasks.items()}
-    return _dearest(agents), _dearest(models), _dearest(named)
+    return _dearest(agents), _dearest(models), _dearest(named), sum(found[3] for found in agents.values())
 
 
 def _dearest(sums: dict[str, list[int]]) -> list[Share]:
     dearest = sorted(sums.items(), key=lambda item: (-item[1][3], item[0]))
-    return [Share(key, s[0], s[1], s[2], usd(s[3])) for key, s in dearest]
+    return [share(Share(key, s[0], s[1], s[2], usd(s[3]))) for key, s in dearest]

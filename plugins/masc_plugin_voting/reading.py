@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from masc_core import READ, READER, Bound, Context, tool
 from masc_core.clock import parse_time
 from masc_core.frozen import frozen
+from masc_core.remembered import remembered
 from masc_plugin_voting.cast import VoteId
 from masc_plugin_voting.errors import VoteNotFound
 from masc_plugin_voting.records import Vote, VoteStatus
@@ -51,25 +52,26 @@ class ListedVote:
     resolved_at: str | None = None
     version: int
 
-    @classmethod
-    def of(cls, vote: Vote) -> ListedVote:
-        """The line of a vote."""
-        return cls(
-            id=vote.id,
-            topic=vote.topic,
-            status=vote.status,
-            tally=tally(vote),
-            winner=vote.winner,
-            proposer=vote.proposer,
-            options=vote.options,
-            votes=vote.votes,
-            required_votes=vote.required_votes,
-            eligible=vote.eligible,
-            deadline=vote.deadline,
-            created_at=vote.created_at,
-            resolved_at=vote.resolved_at,
-            version=vote.version,
-        )
+
+@remembered
+def listed(vote: Vote) -> ListedVote:
+    """The line of a vote."""
+    return ListedVote(
+        id=vote.id,
+        topic=vote.topic,
+        status=vote.status,
+        tally=tally(vote),
+        winner=vote.winner,
+        proposer=vote.proposer,
+        options=vote.options,
+        votes=vote.votes,
+        required_votes=vote.required_votes,
+        eligible=vote.eligible,
+        deadline=vote.deadline,
+        created_at=vote.created_at,
+        resolved_at=vote.resolved_at,
+        version=vote.version,
+    )
 
 
 @frozen
@@ -119,7 +121,7 @@ async def masc_votes(ctx: Context, status: Filter = "all", limit: PageSize = 20)
     counts = await votes_of(ctx).count("status")
     total = sum(counts.values()) if status == "all" else counts.get(status, 0)
     found = await _page(ctx, status, limit + 1)
-    shown = [ListedVote.of(vote) for vote in found[:limit]]
+    shown = [listed(vote) for vote in found[:limit]]
     return Votes(shown, len(shown), total, more=len(found) > limit)
 
 

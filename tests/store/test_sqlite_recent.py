@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from masc_core.store._sqlite_recent import _RESULTS
 from masc_core.store.driver import Absent, Append, Delete, IndexEntry, Key, Put, Remove, Rewrite, RewriteEntry, Scan
 from masc_core.store.sqlite import SqliteDriver
 from masc_core.testing import ManualClock
@@ -76,6 +77,56 @@ async def test_a_repeated_question_is_not_put_to_the_file(two: tuple[SqliteDrive
     for question in QUESTIONS.values():
         await question(first)
     assert set(asked) == {"PRAGMA data_version"}
+
+
+ALONE: dict[str, tuple[Put | Delete | Rewrite | Append | Remove | RewriteEntry, set[str]]] = {
+    "put": (Put(KEY, b"2", (IndexEntry("by", "2", "2"),)), {"document", "missing document", "page", "count"}),
+    "delete": (Delete(KEY), {"document", "missing document", "page", "count"}),
+    "rewrite": (Rewrite(KEY, b"sealed"), {"document", "missing document", "page"}),
+    "append": (Append(LOG, b"2"), {"log", "end of the log"}),
+    "remove": (Remove(LOG, (1,)), {"log", "end of the log"}),
+    "rewrite entry": (RewriteEntry(LOG, 1, b"sealed"), {"log", "end of the log"}),
+}
+
+
+@pytest.mark.parametrize(("write", "changed"), ALONE.values(), ids=ALONE)
+async def test_a_write_of_its_own_changes_the_answers_it_concerns(
+    two: tuple[SqliteDriver, SqliteDriver], write: Put, changed: set[str]
+) -> None:
+    first, _ = two
+    before = {name: await question(first) for name, question in QUESTIONS.items()}
+    await first.commit([], [write])
+    after = {name: await question(first) for name, question in QUESTIONS.items()}
+    assert {name for name in QUESTIONS if before[name] != after[name]} == changed
+
+
+async def test_a_commit_of_its_own_leaves_the_answers_that_it_does_not_concern(
+    two: tuple[SqliteDriver, SqliteDriver],
+) -> None:
+    first, _ = two
+    for question in QUESTIONS.values():
+        await question(first)
+    await first.commit([], [Put(Key("others", "a"), b"1", INDEX), Append("others", b"1")])
+    asked: list[str] = []
+    assert first._writer is not None
+    first._writer.set_trace_callback(asked.append)
+    for question in QUESTIONS.values():
+        await question(first)
+    assert set(asked) == {"PRAGMA data_version"}
+
+
+async def test_what_is_asked_often_outlives_what_was_asked_once(two: tuple[SqliteDriver, SqliteDriver]) -> None:
+    first, _ = two
+    await first.scan(PAGE)
+    for n in range(_RESULTS * 3):
+        await first.scan(Scan("things", "by", str(n), None, None, 10))
+        await first.scan(PAGE)
+    assert first._writer is not None
+    asked: list[str] = []
+    first._writer.set_trace_callback(asked.append)
+    await first.scan(PAGE)
+    assert asked == ["PRAGMA data_version"]
+    assert len(first._recent._results) == _RESULTS
 
 
 async def test_answers_belong_to_who_asked(two: tuple[SqliteDriver, SqliteDriver]) -> None:

@@ -1,0 +1,86 @@
+"""What is made of records that call after call reads, made once: their listed form, plain data, line of text, their sums.
+
+Stores hand out one object for equal bytes (see :mod:`masc_core.store.collections`), and records are values, which nobody
+changes. So what follows from such a record alone may be kept for as long as the object itself lives.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from functools import wraps
+from operator import is_
+from typing import Any, Final, TypeVar
+
+__all__ = ["memo_of", "remembered", "remembered_together", "share"]
+
+R = TypeVar("R")
+D = TypeVar("D")
+_MOST: Final = 4096
+"""Records that are marked at once: a bound should something that is kept hold its own record."""
+
+
+class _Kept(weakref.ref[Any]):
+    """A shared record's memo, which goes when the record goes."""
+
+    __slots__ = ("memo", "place")
+
+    memo: dict[Any, Any]
+    place: int
+
+
+_kept: Final[dict[int, _Kept]] = {}
+"""By the identity of the record: its equality would take longer than what is saved."""
+
+
+def share(record: R) -> R:
+    """Mark a record as one that more than one call will see; returns it."""
+    if id(record) not in _kept:
+        if len(_kept) >= _MOST:
+            _kept.clear()
+        kept = _Kept(record, _forget)
+        kept.place, kept.memo = id(record), {}
+        _kept[id(record)] = kept
+    return record
+
+
+def _forget(kept: _Kept) -> None:
+    _kept.pop(kept.place, None)
+
+
+def memo_of(record: object) -> dict[Any, Any] | None:
+    """Where to keep what follows from this very record; ``None`` for one that is not shared."""
+    kept = _kept.get(id(record))
+    return None if kept is None else kept.memo
+
+
+def remembered(derive: Callable[[R], D]) -> Callable[[R], D]:
+    """Let ``derive``, which makes one frozen record of another and looks at nothing else, run once for a shared record."""
+
+    @wraps(derive)
+    def derived(record: R) -> D:
+        memo = memo_of(record)
+        if memo is None:
+            return derive(record)
+        found: D | None = memo.get(derive)
+        if found is None:
+            found = memo[derive] = share(derive(record))
+        return found
+
+    return derived
+
+
+def remembered_together(records: Sequence[object], asked: Hashable, make: Callable[[], D]) -> D:
+    """What ``make`` makes of all these records and of ``asked``, and of nothing else; of what was asked of records that begin
+    with the same one, the last is remembered."""
+    memo = memo_of(records[0]) if records else None
+    if memo is None:
+        return make()
+    if (known := memo.get(remembered_together)) is not None and known[0] == asked:
+        before = [reference() for reference in known[1]]
+        if len(before) == len(records) and all(map(is_, before, records)):
+            found: D = known[2]
+            return found
+    made = make()
+    memo[remembered_together] = asked, [weakref.ref(record) for record in records], made
+    return made

@@ -1,0 +1,164 @@
+"""What is made of records once is what would be made each time, and goes when they go."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+from masc_core.convert import unstructure
+from masc_core.frozen import evolve, frozen
+from masc_core.identity import Client
+from masc_core.remembered import _MOST, _kept, memo_of, remembered, remembered_together, share
+from masc_core.render import render
+from masc_core.store.collections import _load, own_copies
+from masc_core.testing.app import MascApp
+
+CLIENT = Client(transport="http", source="test")
+
+
+@frozen
+class Item:
+    """A record."""
+
+    name: str
+    parts: list[Any]
+    version: int = 0
+
+
+@frozen
+class Shown:
+    """What is shown of it."""
+
+    name: str
+
+
+def stored(name: str = "a", version: int = 1) -> Item:
+    """The record as a store hands it out."""
+    return _load("items", name, Item, b'{"name":"%s","parts":["x"]}' % name.encode(), "version", version)
+
+
+def test_equal_bytes_give_one_record_whose_plain_data_is_everyones_own() -> None:
+    first, second = unstructure(stored()), unstructure(stored())
+    assert stored() is stored()
+    first["parts"].append("y")
+    first["name"] = "b"
+    assert second == unstructure(stored()) == {"name": "a", "parts": ["x"], "version": 1}
+
+
+def test_a_changed_record_does_not_show_what_it_was() -> None:
+    assert unstructure(stored())["version"] == 1
+    assert unstructure(evolve(stored(), version=2))["version"] == 2
+    assert unstructure(stored(version=3))["version"] == 3
+
+
+def test_what_json_would_change_is_made_each_time() -> None:
+    for value in (2**70, float("nan"), float("inf")):
+        record = share(Item("a", [value]))
+        assert [repr(unstructure(record)["parts"]) for _ in range(2)] == [repr([value])] * 2
+
+
+def test_own_copies_are_shared_with_nobody() -> None:
+    with own_copies():
+        own = stored()
+    assert memo_of(own) is None
+    own.parts.append("mine")
+    assert unstructure(stored())["parts"] == ["x"]
+
+
+def test_a_derived_record_is_made_once_for_a_shared_one() -> None:
+    made: list[str] = []
+
+    @remembered
+    def shown(item: Item) -> Shown:
+        made.append(item.name)
+        return Shown(item.name)
+
+    one, other = share(Item("a", [])), share(Item("b", []))
+    assert shown(one) is shown(one) is not shown(other)
+    assert made == ["a", "b"]
+    assert shown(Item("a", [])) == shown(Item("a", []))
+    assert made == ["a", "b", "a", "a"]
+
+
+def test_what_was_made_of_several_counts_for_these_alone() -> None:
+    one, two, three = (share(Item(name, [])) for name in "abc")
+    made: list[str] = []
+
+    def asked(*records: Item, about: int = 0) -> str:
+        def make() -> str:
+            made.append("".join(record.name for record in records))
+            return made[-1]
+
+        return remembered_together(records, about, make)
+
+    assert [asked(one, two), asked(one, two), asked(one), asked(one, three), asked(one, two, about=1), asked()] == [
+        "ab", "ab", "a", "ac", "ab", ""
+    ]  # fmt: skip
+    assert made == ["ab", "a", "ac", "ab", ""]
+    # The same bytes read anew are another object, for which nothing is known.
+    assert asked(one, evolve(three)) == "ac"
+    assert len(made) == 6
+
+
+def test_a_memo_goes_with_its_record() -> None:
+    before = len(_kept)
+    record = share(Item("a", []))
+    remembered_together([record], 0, lambda: 1)
+    unstructure(record)
+    assert len(_kept) == before + 1
+    del record
+    gc.collect()
+    assert len(_kept) == before
+
+
+def test_memos_that_hold_their_own_records_are_bounded() -> None:
+    for n in range(_MOST + 10):
+        record = share(Item(str(n), []))
+        memo = memo_of(record)
+        assert memo is not None
+        memo["itself"] = record
+    assert len(_kept) <= _MOST
+    _kept.clear()
+
+
+async def test_one_record_is_shown_as_each_result_declares(masc: MascApp) -> None:
+    for agent in ("claude", "gemini"):
+        await masc.outcome("masc_join", CLIENT, agent_name=agent)
+    await masc.outcome("masc_add_task", CLIENT, agent_name="claude", title="mend it")
+    await masc.outcome("masc_claim", CLIENT, agent_name="claude", task_id="task-001")
+    for _ in range(2):
+        listed = await masc.outcome("masc_tasks", CLIENT)
+        whole = await masc.outcome("masc_claim", CLIENT, agent_name="claude", task_id="task-001")
+        assert "log" not in listed.structured["tasks"][0]
+        assert "log=" not in listed.text
+        assert "log" in whole.structured["task"]
+        assert "log" in whole.text
+
+
+@frozen
+class Whole:
+    """A result."""
+
+    items: list[Item]
+    warnings: list[Shown]
+
+
+@frozen
+class Short:
+    """Another."""
+
+    items: list[Shown]
+
+
+def test_lines_are_those_of_the_declaration() -> None:
+    item = share(Item("a", ["x"]))
+    whole, short = Whole([item], [Shown("b")]), Short([item])  # type: ignore[list-item]
+    for _ in range(2):
+        assert render({"items": unstructure(whole)["items"]}, "", whole) == "items:\n- name=a parts=[x] version=0"
+        assert render(unstructure(short), "", short) == "items:\n- name=a"
+
+
+def test_lines_of_what_the_pipeline_added_are_not_those_of_the_result() -> None:
+    whole = Whole([], [share(Shown("b"))])
+    assert render({"warnings": [{"code": "told"}]}, "", whole) == "warnings:\n- code=told"
+    assert render({"warnings": [{"code": "one"}, {"code": "two"}]}, "", whole) == "warnings:\n- code=one\n- code=two"
