@@ -31,7 +31,7 @@ def render(structured: Mapping[str, Any], headline: str = "", result: Any = None
     ``result`` is what ``structured`` was made from. The lines of records in its lists that many calls see are made once.
     """
     lines = [headline] if headline else []
-    kinds = _record_lists(type(result))
+    kinds = _record_lists(result.__class__)
     scalars = {k: v for k, v in structured.items() if not _nested(v)}
     if scalars:
         lines.append(_line(scalars))
