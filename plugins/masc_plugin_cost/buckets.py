@@ -39,6 +39,7 @@ __all__ = [
     "money_since",
     "open_pages",
     "open_pages_from",
+    "parts_of",
     "prefetch",
 ]
 
@@ -170,12 +171,6 @@ class Selection:
     slots: tuple[int, ...]
     edge: tuple[Part, ...] = ()
 
-    def parts(self, task: str | None) -> Iterator[Part]:
-        """All of it, for one task or (``None``) any, in parts whose sum counts."""
-        yield from (part for part in self.edge if task in (None, part.task))
-        for page, slot in zip(self.pages, self.slots, strict=True):
-            yield from _parts(page, slot, task)
-
 
 async def logged_since(ctx: Context, since: str | None, agent: str | None = None) -> Selection:
     """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all."""
@@ -244,7 +239,7 @@ async def entries_of_slot(ctx: Context, slot: int, agent: str | None) -> list[Co
     return [entry for entry in entries if agent in (None, entry.agent.lower())]
 
 
-def _parts(page: Bucket, slot: int, wanted: str | None) -> Iterator[Part]:
+def parts_of(page: Bucket, slot: int, wanted: str | None) -> Iterator[Part]:
     """What a page holds in slots from ``slot`` on, for one task or (``None``) any."""
     for model, task, slots, entries, inputs, outputs, micro in page.cells:
         if wanted is not None and task != wanted:
