@@ -18,7 +18,7 @@ __all__ = [
     "read_contents",
     "read_count",
     "read_entries",
-    "read_heads",
+    "read_head",
     "read_lasts",
     "read_leases",
     "scan_documents",
@@ -39,7 +39,10 @@ _ENTRIES = "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log =
 _ENTRIES_BACK = (
     "SELECT seq, CAST(body AS BLOB) FROM entries WHERE room = ? AND log = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
 )
-_FIRST = "SELECT seq FROM entries WHERE room = ? AND log = ? ORDER BY seq LIMIT 1"
+_HEAD = (
+    "SELECT (SELECT seq FROM entries WHERE room = ? AND log = ? ORDER BY seq LIMIT 1), "
+    "(SELECT last FROM heads WHERE room = ? AND log = ?)"
+)
 _LEASE = "SELECT owner, fence, expires FROM leases WHERE room = ? AND name = ?"
 
 
@@ -103,10 +106,9 @@ def _lasts(count: int) -> str:
     return " UNION ALL ".join(f"SELECT log, last FROM heads WHERE room = ?1 AND log = ?{n + 2}" for n in range(count))
 
 
-def read_heads(db: sqlite3.Connection, room: int, logs: Sequence[str]) -> list[Head]:
-    firsts = [db.execute(_FIRST, (room, log)).fetchone() for log in logs]
-    lasts = read_lasts(db, room, logs)
-    return [Head(first[0] if first else 0, lasts[log]) for log, first in zip(logs, firsts, strict=True)]
+def read_head(db: sqlite3.Connection, room: int, log: str) -> Head:
+    first, last = db.execute(_HEAD, (room, log, room, log)).fetchone()
+    return Head(first or 0, last or 0)
 
 
 def read_leases(db: sqlite3.Connection, room: int, names: Iterable[str]) -> list[Lease | None]:

@@ -16,6 +16,7 @@ _LARGE_BODY = 8192
 _LARGE_RESULT = 65_536
 
 _R = TypeVar("_R", Document, LogEntry)
+_F = TypeVar("_F")
 Asked = tuple[Hashable, ...]
 """A question, of the collection or log that comes first in it."""
 
@@ -51,15 +52,15 @@ class Recent:
         self._remember(zip(keys, found, strict=True))
         return found
 
-    def counts(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], dict[str, int]]) -> dict[str, int]:
-        """Counts by group; the dictionary is the caller's."""
+    def figures(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], _F]) -> _F:
+        """Counts by group, a number or a pair of them; a dictionary is the caller's."""
         if db is not self._db:
             return load()
         self._look()
-        if isinstance(found := self._known(asked), dict):
-            return found.copy()
-        self._keep(asked, loaded := load())
-        return loaded.copy()
+        found = self._known(asked)
+        if found is None:
+            self._keep(asked, found := load())
+        return found.copy() if isinstance(found, dict) else found  # type: ignore[return-value]
 
     def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], list[_R]]) -> list[_R]:
         """A page of documents or log entries; the list is the caller's."""

@@ -15,7 +15,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -142,13 +142,10 @@ class SqliteDriver:
         )
 
     async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
-        asked = (collection, index, group)
-        return await self._read(
-            lambda db: self._recent.counts(db, asked, lambda: reads.read_count(db, self._room, *asked))
-        )
+        return await self._figures(reads.read_count, collection, index, group)
 
     async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
-        return await self._read(lambda db: reads.count_entries(db, self._room, log, index, value, after))
+        return await self._figures(reads.count_entries, log, index, value, after)
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
         asked = (log, after, limit, reverse)
@@ -162,7 +159,9 @@ class SqliteDriver:
         return await self._read(lambda db: reads.scan_entries(db, self._room, scan))
 
     async def heads(self, logs: Sequence[str]) -> list[Head]:
-        return await self._read(lambda db: reads.read_heads(db, self._room, logs), 2)
+        if len(logs) == 1:
+            return [await self._figures(reads.read_head, *logs)]
+        return await self._read(lambda db: [reads.read_head(db, self._room, log) for log in logs], len(logs))
 
     async def leases(self, names: Sequence[str]) -> list[Lease | None]:
         stored = await self._read(lambda db: reads.read_leases(db, self._room, names), len(names))
@@ -175,8 +174,7 @@ class SqliteDriver:
 
     async def contents(self) -> Contents:
         self._writing()
-        # The one query that takes longer the more there is.
-        return await in_thread(self._pool, lambda: self._beside(self._count_all))
+        return await in_thread(self._pool, lambda: self._beside(self._count_all))  # longer the more there is
 
     async def scrub(self) -> None:
         async with self._turn:
@@ -222,6 +220,9 @@ class SqliteDriver:
             if any(lasts[log] > number for log, number in after.items()):
                 return lasts
             await self._poller.wait(after)
+
+    async def _figures(self, load: Callable[..., _T], *asked: Hashable) -> _T:
+        return await self._read(lambda db: self._recent.figures(db, asked, lambda: load(db, self._room, *asked)))
 
     async def _read(self, query: Callable[[sqlite3.Connection], _T], statements: int = 1) -> _T:
         backoff: Backoff | None = None

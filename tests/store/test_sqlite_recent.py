@@ -26,16 +26,27 @@ QUESTIONS: dict[str, Question] = {
     "page": lambda driver: driver.scan(PAGE),
     "count": lambda driver: driver.count("things", "by"),
     "log": lambda driver: driver.read_log(LOG),
+    "head": lambda driver: driver.heads([LOG]),
+    "entries of an index": lambda driver: driver.count_log(LOG, "by", "1"),
     "end of the log": lambda driver: driver.read_log(LOG, reverse=True, limit=1),
 }
 CHANGES = {
-    "put": [Put(KEY, b"2", (IndexEntry("by", "2", "2"),)), Put(Key("things", "b"), b"3", INDEX), Append(LOG, b"more")],
+    "put": [
+        Put(KEY, b"2", (IndexEntry("by", "2", "2"),)),
+        Put(Key("things", "b"), b"3", INDEX),
+        Append(LOG, b"more", INDEX),
+    ],
     "delete": [Delete(KEY), Put(Key("things", "b"), b"3"), Remove(LOG, (1,))],
-    "rewrite": [Rewrite(KEY, b"sealed"), RewriteEntry(LOG, 1, b"sealed"), Put(Key("things", "b"), b"x", INDEX)],
+    "rewrite": [
+        Rewrite(KEY, b"sealed"),
+        RewriteEntry(LOG, 1, b"sealed"),
+        Put(Key("things", "b"), b"x", INDEX),
+        Append(LOG, b"", INDEX),
+    ],
     "large": [
         Put(KEY, b"2" * 20_000, ()),
         Put(Key("things", "b"), b"", (IndexEntry("by", "9", "9"),)),
-        Append(LOG, b"2" * 200_000),
+        Append(LOG, b"2" * 200_000, INDEX),
     ],
 }
 
@@ -48,7 +59,7 @@ async def two(tmp_path: Path, clock: ManualClock) -> AsyncIterator[tuple[SqliteD
             await stack.enter_async_context(SqliteDriver(tmp_path / "masc.db", clock, durability="process"))
             for _ in range(2)
         ]
-        await first.commit([Absent(KEY)], [Put(KEY, b"1", INDEX), Append(LOG, b"1")])
+        await first.commit([Absent(KEY)], [Put(KEY, b"1", INDEX), Append(LOG, b"1", INDEX)])
         yield first, second
 
 
@@ -83,8 +94,8 @@ ALONE: dict[str, tuple[Put | Delete | Rewrite | Append | Remove | RewriteEntry, 
     "put": (Put(KEY, b"2", (IndexEntry("by", "2", "2"),)), {"document", "missing document", "page", "count"}),
     "delete": (Delete(KEY), {"document", "missing document", "page", "count"}),
     "rewrite": (Rewrite(KEY, b"sealed"), {"document", "missing document", "page"}),
-    "append": (Append(LOG, b"2"), {"log", "end of the log"}),
-    "remove": (Remove(LOG, (1,)), {"log", "end of the log"}),
+    "append": (Append(LOG, b"2", INDEX), {"log", "end of the log", "head", "entries of an index"}),
+    "remove": (Remove(LOG, (1,)), {"log", "end of the log", "head", "entries of an index"}),
     "rewrite entry": (RewriteEntry(LOG, 1, b"sealed"), {"log", "end of the log"}),
 }
 
