@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from masc_core.store.driver import Document, Key, LogEntry
+from masc_core.store.driver import Document, Key, Scan
 
-__all__ = ["Recent"]
+__all__ = ["Recent", "asked_by"]
 
 _DOCUMENTS = 1024
 _RESULTS = 128
 _LARGE_BODY = 8192
 _LARGE_RESULT = 65_536
 
-_R = TypeVar("_R", Document, LogEntry)
+_R = TypeVar("_R")
 _F = TypeVar("_F")
 Asked = tuple[Hashable, ...]
 """A question, of the collection or log that comes first in it."""
@@ -63,14 +63,14 @@ class Recent:
         return found.copy() if isinstance(found, dict) else found  # type: ignore[return-value]
 
     def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], list[_R]]) -> list[_R]:
-        """A page of documents or log entries; the list is the caller's."""
+        """A page of documents or log entries, with or without their index values; the list is the caller's."""
         if db is not self._db:
             return load()
         self._look()
         if isinstance(found := self._known(asked), list):
             return found.copy()
         loaded = load()
-        if sum(len(row.body) for row in loaded) <= _LARGE_RESULT:
+        if sum(map(_size, loaded)) <= _LARGE_RESULT:
             self._keep(asked, loaded.copy())
         return loaded
 
@@ -114,3 +114,12 @@ class Recent:
         if version != self._version:
             self.forget()
             self._version = version
+
+
+def asked_by(scan: Scan) -> Asked:
+    """The question of a scan; hashed faster than the scan itself."""
+    return scan.collection, scan.index, scan.low, scan.high, scan.after, scan.limit, scan.reverse
+
+
+def _size(row: Any) -> int:
+    return len(row[1].body if type(row) is tuple else row.body)

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from masc_core.clock import Clock
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
@@ -28,7 +28,7 @@ from masc_core.store import _sqlite_reads as reads
 from masc_core.store._limits import check_limits
 from masc_core.store._sqlite_access import Backoff, in_thread, is_busy, roll_back, to_the_end, unavailable
 from masc_core.store._sqlite_checkpoint import Keeper
-from masc_core.store._sqlite_recent import Recent
+from masc_core.store._sqlite_recent import Recent, asked_by
 from masc_core.store._sqlite_schema import check_place, connect, create_file, prepare, room_id
 from masc_core.store._sqlite_watch import Poller
 from masc_core.store._sqlite_writes import Change
@@ -136,10 +136,7 @@ class SqliteDriver:
         return await self._read(load, 1 + len(keys) // reads.AT_ONCE)
 
     async def scan(self, scan: Scan) -> list[Document]:
-        asked = (scan.collection, scan.index, scan.low, scan.high, scan.after, scan.limit, scan.reverse)
-        return await self._read(
-            lambda db: self._recent.rows(db, asked, lambda: reads.scan_documents(db, self._room, scan))
-        )
+        return await self._rows(reads.scan_documents, asked_by(scan), scan)
 
     async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
         return await self._figures(reads.read_count, collection, index, group)
@@ -149,14 +146,12 @@ class SqliteDriver:
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
         asked = (log, after, limit, reverse)
-        return await self._read(
-            lambda db: self._recent.rows(db, asked, lambda: reads.read_entries(db, self._room, *asked))
-        )
+        return await self._rows(reads.read_entries, asked, *asked)
 
     async def scan_log(self, scan: Scan) -> list[tuple[str, LogEntry]]:
         if not scan.index:
             raise ValueError("scan_log needs an index; use read_log for the order of the log")
-        return await self._read(lambda db: reads.scan_entries(db, self._room, scan))
+        return await self._rows(reads.scan_entries, (*asked_by(scan), "log"), scan)
 
     async def heads(self, logs: Sequence[str]) -> list[Head]:
         if len(logs) == 1:
@@ -220,6 +215,9 @@ class SqliteDriver:
             if any(lasts[log] > number for log, number in after.items()):
                 return lasts
             await self._poller.wait(after)
+
+    async def _rows(self, load: Callable[..., list[_T]], asked: tuple[Hashable, ...], *arguments: Any) -> list[_T]:
+        return await self._read(lambda db: self._recent.rows(db, asked, lambda: load(db, self._room, *arguments)))
 
     async def _figures(self, load: Callable[..., _T], *asked: Hashable) -> _T:
         return await self._read(lambda db: self._recent.figures(db, asked, lambda: load(db, self._room, *asked)))

@@ -48,10 +48,11 @@ async def counted_since(ctx: Context, since: str) -> dict[str, int]:
     By their times and not by their place in the log: a clock that was set back or on puts them out of order.
     """
     endings = ctx.log(ENDINGS)
-    few = await endings.scan("at", low=since, limit=_FEW)
-    if len(few) < _FEW:
-        return dict(Counter(ending.at[:HOUR] for ending in few))
     hour = since[:HOUR]
+    # By the hour, because a store may remember what it was asked, and no two calls ask for the same millisecond.
+    few = await endings.scan("at", low=hour, limit=_FEW)
+    if len(few) < _FEW:
+        return dict(Counter(ending.at[:HOUR] for ending in few if ending.at >= since))
     oldest = await endings.scan("at", low=since, high=_after(hour))
     counts = {hour: len(oldest)} if oldest else {}
     while first := await endings.scan("at", low=_after(hour), limit=1):

@@ -26,6 +26,7 @@ QUESTIONS: dict[str, Question] = {
     "page": lambda driver: driver.scan(PAGE),
     "count": lambda driver: driver.count("things", "by"),
     "log": lambda driver: driver.read_log(LOG),
+    "scan of the log": lambda driver: driver.scan_log(Scan(LOG, "by", "", None, None, 10)),
     "head": lambda driver: driver.heads([LOG]),
     "entries of an index": lambda driver: driver.count_log(LOG, "by", "1"),
     "end of the log": lambda driver: driver.read_log(LOG, reverse=True, limit=1),
@@ -94,9 +95,9 @@ ALONE: dict[str, tuple[Put | Delete | Rewrite | Append | Remove | RewriteEntry, 
     "put": (Put(KEY, b"2", (IndexEntry("by", "2", "2"),)), {"document", "missing document", "page", "count"}),
     "delete": (Delete(KEY), {"document", "missing document", "page", "count"}),
     "rewrite": (Rewrite(KEY, b"sealed"), {"document", "missing document", "page"}),
-    "append": (Append(LOG, b"2", INDEX), {"log", "end of the log", "head", "entries of an index"}),
-    "remove": (Remove(LOG, (1,)), {"log", "end of the log", "head", "entries of an index"}),
-    "rewrite entry": (RewriteEntry(LOG, 1, b"sealed"), {"log", "end of the log"}),
+    "append": (Append(LOG, b"2", INDEX), {"log", "end of the log", "scan of the log", "head", "entries of an index"}),
+    "remove": (Remove(LOG, (1,)), {"log", "end of the log", "scan of the log", "head", "entries of an index"}),
+    "rewrite entry": (RewriteEntry(LOG, 1, b"sealed"), {"log", "end of the log", "scan of the log"}),
 }
 
 
