@@ -115,7 +115,7 @@ class TestLock:
             await asyncio.wait_for(store.commit([], [Put(Key("things", "b"), b"")]), 20)
             assert await store.get([A]) == [None]
             assert await store.heads(["log"]) == [Head(0, 0)]
-            assert connections(postgres_admin, "idle in transaction%") == 0
+            await soon(lambda: connections(postgres_admin, "idle in transaction%") == 0)
         await soon(lambda: connections(postgres_admin) <= before)
 
     async def test_readers_do_not_queue_behind_commits_that_wait(self, make_postgres: Make, postgres_url: str) -> None:
