@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import mcp_types as types
@@ -16,6 +18,7 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import X_MCP_HEADER_KEY
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from masc_core.contracts import Contract
@@ -23,11 +26,11 @@ from masc_core.errors import InternalError, Unauthenticated
 from masc_core.frozen import frozen
 from masc_core.identity import Client
 from masc_core.kernel import Kernel
-from masc_core.modes import Active
+from masc_core.modes import Active, Modes
 from masc_core.recognition import Recognised
 from masc_core.wire._delivery import REFUSAL
 
-__all__ = ["FIXED_TTL_MS", "STORED_TTL_MS", "Look", "Offers", "publish_changes", "send_changes"]
+__all__ = ["FIXED_TTL_MS", "STORED_TTL_MS", "Look", "Offers", "publish_changes", "schemas_with_headers", "send_changes"]
 
 FIXED_TTL_MS = 3_600_000
 STORED_TTL_MS = 30_000
@@ -148,3 +151,15 @@ async def send_changes(session: ServerSession, changing: NotificationOptions) ->
         await session.send_resource_list_changed()
     if changing.prompts_changed:
         await session.send_prompt_list_changed()
+
+
+def schemas_with_headers(modes: Modes) -> Callable[[str], Mapping[str, Any] | None]:
+    """The schemas, by name, of the tools that have arguments repeated as HTTP headers. The others, all but a plugin's, need
+    not be looked through at every call."""
+
+    @lru_cache(maxsize=512)
+    def schema(name: str) -> Mapping[str, Any] | None:
+        listed = modes.input_schema(name)
+        return listed if X_MCP_HEADER_KEY in json.dumps(listed) else None
+
+    return schema

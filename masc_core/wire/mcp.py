@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl
 
 import mcp_types as types
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -38,7 +40,7 @@ from masc_core.values import agent_name
 from masc_core.wire._delivery import DELIVERED, REFUSAL, unbreakable
 from masc_core.wire._dialog import dialog_of, input_required_result
 from masc_core.wire._health import HealthPage
-from masc_core.wire._offers import FIXED_TTL_MS, Look, Offers, publish_changes, send_changes
+from masc_core.wire._offers import FIXED_TTL_MS, Look, Offers, publish_changes, schemas_with_headers, send_changes
 from masc_core.wire._results import progress_of, tool_result
 from masc_core.wire._source import Network, bearer, is_loopback, source_of
 from masc_core.wire.stdio import Deliveries
@@ -98,6 +100,7 @@ class Adapter:
         self._exposed = exposed
         self._proxies = tuple(trusted_proxies)
         self._stdio = self._process_client(agent, room_secret) if transport == "stdio" else None
+        self._endpoint = lru_cache(maxsize=256)(self._read_endpoint)
         self._sessions: dict[int, tuple[ServerSession, Client]] = {}
         # Streams by the agent whose token they came with; empty for those without.
         self._streams: dict[str, tuple[InMemorySubscriptionBus, ListenHandler]] = {}
@@ -125,7 +128,7 @@ class Adapter:
             title="MASC",
             instructions=INSTRUCTIONS,
             # Without it the SDK runs tools/list on every call over modern HTTP.
-            get_tool_input_schema=self._kernel.modes.input_schema,
+            get_tool_input_schema=schemas_with_headers(self._kernel.modes),
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_subscriptions_listen=self._subscribe,
@@ -262,8 +265,8 @@ class Adapter:
         return evolve(client, selection=self._kernel.modes.check("full", (), "url"))
 
     def _http_client(self, request: HttpRequest, version: str) -> Client:
-        query = request.query_params
-        agent = query.get("agent") or request.headers.get(AGENT_HEADER)
+        agent, selection = self._endpoint(request.scope["query_string"])
+        agent = agent or request.headers.get(AGENT_HEADER)
         bindings: list[str] = []
         if agent:
             bindings.append(f"agent:{agent_name('agent', agent).lower()}")
@@ -275,11 +278,16 @@ class Adapter:
             source,
             agent or None,
             tuple(bindings),
-            self._query_selection(query) or self._selection,
+            selection or self._selection,
             token=bearer(request.headers),
             remote=not is_loopback(source),
             exposed=self._exposed,
         )
+
+    def _read_endpoint(self, query: bytes) -> tuple[str | None, Selection | None]:
+        """The agent and the mode that a URL names."""
+        params = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        return params.get("agent"), self._query_selection(params)
 
     def _query_selection(self, query: Mapping[str, str]) -> Selection | None:
         mode, categories = query.get("mode"), [c for c in query.get("categories", "").split(",") if c]

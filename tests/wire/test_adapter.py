@@ -6,19 +6,26 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 
+from masc_core import READ, READER, Bound, Context, hookimpl, tool
 from masc_core.clock import SystemClock
+from masc_core.frozen import frozen
 from masc_core.testing.app import MascApp, masc_app
 from masc_core.wire.http import HttpOptions, build_app, serve_http
 from masc_core.wire.mcp import INSTRUCTIONS, Adapter
 
 BOUND = 20.0
+_ENVELOPE = {
+    "protocolVersion": "2026-07-28",
+    "clientInfo": {"name": "test", "version": "1"},
+    "clientCapabilities": {},
+}
 eras = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
@@ -181,3 +188,43 @@ async def test_lean_and_budget_are_chosen_by_the_url(app: MascApp, mode: Any) ->
         assert added["task"]["created_by"] == "claude"
         wrong = await client.call_tool("masc_call_write", {"name": "masc_clam"})
         assert wrong.is_error and (wrong.structured_content or {})["error"]["code"] == "tool_not_found"
+
+
+@frozen
+class _Region:
+    """Result of the next tool."""
+
+    region: str
+
+
+@tool(effect=READ, role=READER)
+async def region_ask(ctx: Context, region: Annotated[str, Bound(**{"x-mcp-header": "Region"})]) -> _Region:
+    """Say a region."""
+    return _Region(region)
+
+
+async def test_an_argument_repeated_in_a_header_must_agree_with_it(tmp_path: Path) -> None:
+    class Plugin:
+        @hookimpl
+        def masc_tools(self, register: Any) -> None:
+            register(region_ask)
+
+    async with (
+        masc_app(tmp_path, extra=[("region", Plugin())]) as app,
+        serving(app) as url,
+        httpx.AsyncClient() as http,
+    ):
+
+        async def status(name: str, arguments: dict[str, str], **headers: str) -> int:
+            meta = {f"io.modelcontextprotocol/{key}": value for key, value in _ENVELOPE.items()}
+            params = {"name": name, "arguments": arguments, "_meta": meta}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+            fixed = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": name}
+            fixed["Accept"] = "application/json, text/event-stream"
+            reply = await http.post(url, json=body, headers=fixed | {f"Mcp-Param-{k}": v for k, v in headers.items()})
+            return reply.status_code
+
+        asked = {"region": "north"}
+        assert await status("region_ask", asked, Region="north") == 200
+        assert [await status("region_ask", asked, Region="south"), await status("region_ask", asked)] == [400, 400]
+        assert await status("masc_tasks", {"status": "all"}, Status="other") == 200  # a header that nobody asked for
