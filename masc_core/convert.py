@@ -6,15 +6,16 @@ unit of work become integers once it is committed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import attrs
 import orjson
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from masc_core.remembered import memo_of
+from masc_core.remembered import memo_of, remembered_together
 from masc_core.store.transaction import LogPosition
 
 __all__ = ["PlainData", "structure", "unstructure"]
@@ -38,6 +39,10 @@ def _renames(cls: type) -> dict[str, Any]:
     return overrides
 
 
+def _is_record_list(declared: Any) -> bool:
+    return get_origin(declared) is list and attrs.has(get_args(declared)[0])
+
+
 def _unstructure_factory(cls: type) -> Any:
     make: Any = make_dict_unstructure_fn(cls, _converter, **_renames(cls))
 
@@ -53,7 +58,23 @@ def _unstructure_factory(cls: type) -> Any:
     return unstructured
 
 
-def _packed(plain: dict[str, Any]) -> bytes:
+def _list_factory(declared: Any) -> Any:
+    kind = get_args(declared)[0]
+
+    def unstructured(records: Sequence[Any]) -> list[Any]:
+        def each() -> list[Any]:
+            make = _converter.get_unstructure_hook(kind)
+            return [make(record) for record in records]
+
+        if len(records) < 2 or memo_of(records[0]) is None:
+            return each()
+        packed = remembered_together(records, declared, lambda: _packed(each()))
+        return orjson.loads(packed) if packed else each()
+
+    return unstructured
+
+
+def _packed(plain: Any) -> bytes:
     """Plain data as JSON, from which a copy is made faster than from itself; empty where JSON does not hold it as it is."""
     try:
         packed = orjson.dumps(plain)
@@ -67,6 +88,7 @@ def _structure_factory(cls: type) -> Any:
 
 
 _converter.register_unstructure_hook_factory(attrs.has, _unstructure_factory)
+_converter.register_unstructure_hook_factory(_is_record_list, _list_factory)
 _converter.register_structure_hook_factory(attrs.has, _structure_factory)
 _converter.register_unstructure_hook(LogPosition, lambda position: position.seq)
 _converter.register_unstructure_hook(Decimal, str)

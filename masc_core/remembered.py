@@ -71,16 +71,16 @@ def remembered(derive: Callable[[R], D]) -> Callable[[R], D]:
 
 
 def remembered_together(records: Sequence[object], asked: Hashable, make: Callable[[], D]) -> D:
-    """What ``make`` makes of all these records and of ``asked``, and of nothing else; of what was asked of records that begin
-    with the same one, the last is remembered."""
+    """What ``make`` makes of all these records, and of nothing else but what ``asked`` says. Where the first of them is
+    shared, the last answer to a question is remembered with it."""
     memo = memo_of(records[0]) if records else None
     if memo is None:
         return make()
-    if (known := memo.get(remembered_together)) is not None and known[0] == asked:
-        before = [reference() for reference in known[1]]
+    if (known := memo.get(asked)) is not None:
+        before = [reference() for reference in known[0]]
         if len(before) == len(records) and all(map(is_, before, records)):
-            found: D = known[2]
+            found: D = known[1]
             return found
     made = make()
-    memo[remembered_together] = asked, [weakref.ref(record) for record in records], made
+    memo[asked] = [weakref.ref(record) for record in records], made
     return made

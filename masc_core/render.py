@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from masc_core.frozen import is_record
-from masc_core.remembered import memo_of
+from masc_core.remembered import memo_of, remembered_together
 from masc_core.values import CONTROLS
 
 __all__ = ["printable", "printable_lines", "render"]
@@ -57,16 +57,20 @@ def printable_lines(text: str) -> str:
 
 def _listed(items: Sequence[Any], records: Sequence[Any], kind: type) -> list[str]:
     """As :func:`_items`, of the plain data of ``records`` as ones of ``kind``."""
-    lines: list[str] = []
-    form = render, kind
-    for item, record in zip(items, records, strict=True):
-        if (memo := memo_of(record)) is None:
-            lines += _items("", [item])
-            continue
-        if (known := memo.get(form)) is None:
-            known = memo[form] = _items("", [item])
-        lines += known
-    return lines
+
+    def each() -> list[str]:
+        lines: list[str] = []
+        form = render, kind
+        for item, record in zip(items, records, strict=True):
+            if (memo := memo_of(record)) is None:
+                lines += _items("", [item])
+                continue
+            if (known := memo.get(form)) is None:
+                known = memo[form] = _items("", [item])
+            lines += known
+        return lines
+
+    return remembered_together(records, (_listed, kind), each)
 
 
 @cache

@@ -41,9 +41,11 @@ class _Column:
     def __init__(self) -> None:
         self.sums: dict[str, list[int]] = {}
         self._shares: dict[str, tuple[list[int], Share]] = {}
+        self._changed = True
 
     def add(self, key: str, sign: int, part: Part) -> None:
         """Add a part; take it out with ``sign`` -1."""
+        self._changed = True
         found = self.sums.get(key)
         if found is None:
             found = self.sums[key] = [0, 0, 0, 0]
@@ -56,6 +58,11 @@ class _Column:
 
     def shares(self) -> list[Share]:
         """The dearest first, of equal ones by key."""
+        if self._changed:
+            self._order()
+        return [known for _, known in self._shares.values()]
+
+    def _order(self) -> None:
         before, self._shares = self._shares, {}
         for key, sums in sorted(self.sums.items(), key=lambda item: (-item[1][3], item[0])):
             known = before.get(key)
@@ -63,7 +70,7 @@ class _Column:
                 entries, inputs, outputs, micro = sums
                 known = sums.copy(), share(Share(key, entries, inputs, outputs, usd(micro)))
             self._shares[key] = known
-        return [known for _, known in self._shares.values()]
+        self._changed = False
 
 
 class Sums:

@@ -77,4 +77,4 @@ def _seen(ctx: Context, agent: Agent, presence: Presence | None) -> Capable:
         last_seen = presence.last_seen if presence is not None else agent.joined_at
         return share(Capable(agent.name, status, agent.capabilities, last_seen, agent.current_task))
 
-    return remembered_together((agent,) if presence is None else (agent, presence), status, made)
+    return remembered_together((agent,) if presence is None else (agent, presence), (Capable, status), made)

@@ -95,6 +95,8 @@ def test_what_was_made_of_several_counts_for_these_alone() -> None:
         "ab", "ab", "a", "ac", "ab", ""
     ]  # fmt: skip
     assert made == ["ab", "a", "ac", "ab", ""]
+    assert asked(one, two, about=1) == "ab"
+    assert len(made) == 5
     # The same bytes read anew are another object, for which nothing is known.
     assert asked(one, evolve(three)) == "ac"
     assert len(made) == 6
