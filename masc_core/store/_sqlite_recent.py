@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from masc_core.store.driver import Document, Key, Scan
 
@@ -15,7 +14,6 @@ _DOCUMENTS = 1024
 _RESULTS = 128
 _LARGE_BODY = 8192
 _LARGE_RESULT = 65_536
-_NEVER = -1
 
 _R = TypeVar("_R")
 _F = TypeVar("_F")
@@ -26,22 +24,15 @@ Asked = tuple[Hashable, ...]
 class Recent:
     """Answers of one connection, kept while they are true: most calls read the same few records and pages again.
 
-    SQLite counts the commits of all other connections, of this process or another (``PRAGMA data_version``); a look at that
-    counter costs a fraction of any query. The connection's own commits are told with :meth:`committed`, and what they did
-    not concern stays true. What was read is as new as the counter or newer, so an answer is never older than the look.
-
-    One look serves the answers from memory that follow in the same turn of the event loop: nobody who was told of a later
-    commit can have asked in it. Anything read from the file ends that, or a scan could be older than the guard read before.
+    SQLite counts the commits of all other connections, of this process or another (``PRAGMA data_version``); each look
+    begins with that counter, which costs a fraction of any query. The connection's own commits are told with
+    :meth:`committed`, and what they did not concern stays true. What was read is as new as the counter or newer, so an
+    answer is never older than the look.
     """
-
-    commits: ClassVar[int] = 0
-    """Of all drivers in this process, whose turns are ours."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._version: int | None = None
-        self._looked = _NEVER
-        """The commits in this process at the last look, while it serves."""
         self._documents: dict[Key, Document | None] = {}
         self._results: dict[Asked, object] = {}
         """Those asked for lately come last."""
@@ -50,32 +41,35 @@ class Recent:
         self, db: sqlite3.Connection, keys: Sequence[Key], load: Callable[[], list[Document | None]]
     ) -> list[Document | None]:
         """The documents, all of one state: either all are remembered or all are loaded."""
-        if not self._current(db):
-            return self.fresh(load())
+        if db is not self._db:
+            return load()
+        self._look()
         known = self._documents
         try:
             return [known[key] for key in keys]
         except KeyError:
-            found = self.fresh(load())
+            found = load()
         self._remember(zip(keys, found, strict=True))
         return found
 
     def figures(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], _F]) -> _F:
         """Counts by group, a number or a pair of them; a dictionary is the caller's."""
-        if not self._current(db):
-            return self.fresh(load())
+        if db is not self._db:
+            return load()
+        self._look()
         found = self._known(asked)
         if found is None:
-            self._keep(asked, found := self.fresh(load()))
+            self._keep(asked, found := load())
         return found.copy() if isinstance(found, dict) else found  # type: ignore[return-value]
 
     def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], list[_R]]) -> list[_R]:
         """A page of documents or log entries, with or without their index values; the list is the caller's."""
-        if not self._current(db):
-            return self.fresh(load())
+        if db is not self._db:
+            return load()
+        self._look()
         if isinstance(found := self._known(asked), list):
             return found.copy()
-        loaded = self.fresh(load())
+        loaded = load()
         if sum(map(_size, loaded)) <= _LARGE_RESULT:
             self._keep(asked, loaded.copy())
         return loaded
@@ -83,7 +77,6 @@ class Recent:
     def committed(self, concerned: Collection[str], left: Mapping[Key, Document | None] | None) -> None:
         """Follow a commit of this connection, which wrote to these collections and logs: the documents that it left, or
         ``None`` for any."""
-        Recent.commits += 1
         for asked in [asked for asked in self._results if asked[0] in concerned]:
             del self._results[asked]
         if left is None:
@@ -91,13 +84,10 @@ class Recent:
         else:
             self._remember(left.items())
 
-    def fresh(self, found: _F) -> _F:
-        """What was read from the file itself: an answer from memory after it must be as new."""
-        self._look_again()
-        return found
-
-    def _look_again(self) -> None:
-        self._looked = _NEVER
+    def forget(self) -> None:
+        """Look at everything again."""
+        self._results.clear()
+        self._documents.clear()
 
     def _remember(self, documents: Iterable[tuple[Key, Document | None]]) -> None:
         if len(self._documents) > _DOCUMENTS:
@@ -119,19 +109,11 @@ class Recent:
             del self._results[next(iter(self._results))]
         self._results[asked] = found
 
-    def _current(self, db: sqlite3.Connection) -> bool:
-        """Whether this is the connection whose answers are kept; those that are not true any more have been forgotten."""
-        if db is not self._db:
-            return False
-        if self._looked != Recent.commits:
-            version = db.execute("PRAGMA data_version").fetchone()[0]
-            if version != self._version:
-                self._results.clear()
-                self._documents.clear()
-                self._version = version
-            self._looked = Recent.commits
-            asyncio.get_running_loop().call_soon(self._look_again)
-        return True
+    def _look(self) -> None:
+        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self.forget()
+            self._version = version
 
 
 def asked_by(scan: Scan) -> Asked:

@@ -156,12 +156,10 @@ class SqliteDriver:
     async def heads(self, logs: Sequence[str]) -> list[Head]:
         if len(logs) == 1:
             return [await self._figures(reads.read_head, *logs)]
-        return await self._read(
-            lambda db: self._recent.fresh([reads.read_head(db, self._room, log) for log in logs]), len(logs)
-        )
+        return await self._read(lambda db: [reads.read_head(db, self._room, log) for log in logs], len(logs))
 
     async def leases(self, names: Sequence[str]) -> list[Lease | None]:
-        stored = await self._read(lambda db: self._recent.fresh(reads.read_leases(db, self._room, names)), len(names))
+        stored = await self._read(lambda db: reads.read_leases(db, self._room, names), len(names))
         now = self.clock.now()
         for lease in stored:
             if lease is not None and lease.expires_at <= now:
@@ -213,7 +211,7 @@ class SqliteDriver:
 
     async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
         while True:
-            lasts = await self._read(lambda db: self._recent.fresh(reads.read_lasts(db, self._room, after)), len(after))
+            lasts = await self._read(lambda db: reads.read_lasts(db, self._room, after), len(after))
             if any(lasts[log] > number for log, number in after.items()):
                 return lasts
             await self._poller.wait(after)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from masc_core.store._sqlite_recent import _RESULTS, Recent
+from masc_core.store._sqlite_recent import _RESULTS
 from masc_core.store.driver import Absent, Append, Delete, IndexEntry, Key, Put, Remove, Rewrite, RewriteEntry, Scan
 from masc_core.store.sqlite import SqliteDriver
 from masc_core.testing import ManualClock
@@ -138,7 +137,7 @@ async def test_what_is_asked_often_outlives_what_was_asked_once(two: tuple[Sqlit
     asked: list[str] = []
     first._writer.set_trace_callback(asked.append)
     await first.scan(PAGE)
-    assert not any(statement.startswith("SELECT") for statement in asked)
+    assert asked == ["PRAGMA data_version"]
     assert len(first._recent._results) == _RESULTS
 
 
@@ -170,68 +169,3 @@ async def test_documents_of_one_answer_are_of_one_state(two: tuple[SqliteDriver,
     first._writer.set_trace_callback(lambda statement: None if "data_version" in statement else between(statement))
     found = await first.get([KEY, other])
     assert asked and [document.body for document in found if document] in ([b"1", b"1"], [b"2", b"2"])
-
-
-@contextlib.contextmanager
-def _as_another_process() -> Iterator[None]:
-    """Commits meanwhile are not counted as this process's."""
-    before = Recent.commits
-    yield
-    Recent.commits = before
-
-
-FRESH: dict[str, Question] = {
-    "document": lambda driver: driver.get([Key("things", "unread")]),
-    "page": lambda driver: driver.scan(Scan("things")),
-    "count": lambda driver: driver.count("things", "unread"),
-    "entries of an index": lambda driver: driver.count_log(LOG, "unread", "1"),
-    "log": lambda driver: driver.read_log(LOG, 0, 7),
-    "scan of the log": lambda driver: driver.scan_log(Scan(LOG, "unread")),
-    "head": lambda driver: driver.heads(["unread"]),
-    "heads": lambda driver: driver.heads([LOG, "unread"]),
-    "lease": lambda driver: driver.leases(["unread"]),
-    "watch": lambda driver: driver.watch({LOG: 0}),
-}
-
-
-@pytest.mark.parametrize("read", FRESH.values(), ids=FRESH)
-async def test_nothing_from_memory_is_older_than_what_was_read_before(
-    two: tuple[SqliteDriver, SqliteDriver], read: Question
-) -> None:
-    first, second = two
-    before = [await first.scan(PAGE), await first.scan(PAGE)][-1]  # the second from memory, having looked
-    with _as_another_process():
-        await second.commit([], [Put(KEY, b"2", INDEX)])
-    assert await first.scan(PAGE) == before  # in one turn of the loop, in which nobody can know better
-    await read(first)
-    assert await first.scan(PAGE) == await second.scan(PAGE) != before
-
-
-async def test_nothing_from_memory_is_older_than_a_commit_of_its_own(two: tuple[SqliteDriver, SqliteDriver]) -> None:
-    first, second = two
-    before = [await first.scan(PAGE), await first.scan(PAGE)][-1]  # the second from memory, having looked
-    with _as_another_process():
-        await second.commit([], [Put(KEY, b"2", INDEX)])
-    await first.commit([], [Put(Key("others", "a"), b"1")])
-    assert await first.scan(PAGE) == await second.scan(PAGE) != before
-
-
-async def test_nothing_from_memory_is_older_than_the_turn_of_the_loop(two: tuple[SqliteDriver, SqliteDriver]) -> None:
-    first, second = two
-    before = [await first.scan(PAGE), await first.scan(PAGE)][-1]  # the second from memory, having looked
-    with _as_another_process():
-        await second.commit([], [Put(KEY, b"2", INDEX)])
-    await asyncio.sleep(0)
-    assert await first.scan(PAGE) == await second.scan(PAGE) != before
-
-
-async def test_one_look_serves_a_turn_of_the_loop(two: tuple[SqliteDriver, SqliteDriver]) -> None:
-    first, _ = two
-    for question in QUESTIONS.values():
-        await question(first)
-    asked: list[str] = []
-    assert first._writer is not None
-    first._writer.set_trace_callback(asked.append)
-    for question in QUESTIONS.values():
-        await question(first)
-    assert asked == ["PRAGMA data_version"]
