@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -192,11 +191,13 @@ class _Lines:
 
     def fitting(self, most: int) -> _Lines:
         """The first of each that cost no more than ``most`` together."""
-        agents = _fitting(self.agents, min(AGENTS, most))
-        senders = _fitting(self.senders, min(SPOKEN, most - _sum(agents)))
-        left = most - _sum(agents) - _sum(senders)
-        tasks = _fitting(self.tasks, left - min(_sum(self.locks), LOCKS))
-        return _Lines(agents, tasks, _fitting(self.locks, left - _sum(tasks)), senders)
+        agents, spent = _fitting(self.agents, min(AGENTS, most))
+        senders, spoken = _fitting(self.senders, min(SPOKEN, most - spent))
+        left = most - spent - spoken
+        kept = min(sum(map(_cost, self.locks[:2])), LOCKS)
+        tasks, spent = _fitting(self.tasks, left - kept)
+        locks, _ = _fitting(self.locks, left - spent)
+        return _Lines(agents, tasks, locks, senders)
 
 
 def _filled(ctx: Context, bare: Status, lines: _Lines, tasks: int, senders: int) -> Status:
@@ -229,17 +230,14 @@ def _cost(shown: Any) -> int:
     return len(PIECE.findall(orjson.dumps(unstructure(shown)).decode())) + 1
 
 
-def _sum(lines: Sequence[Any]) -> int:
-    return sum(map(_cost, lines))
-
-
-def _fitting(lines: list[L], most: int) -> list[L]:
-    """The first of the lines that cost no more than so much."""
+def _fitting(lines: list[L], most: int) -> tuple[list[L], int]:
+    """The first of the lines that cost no more than so much, and what they cost."""
+    spent = 0
     for n, line in enumerate(lines):
-        most -= _cost(line)
-        if most < 0:
-            return lines[:n]
-    return lines
+        if (following := spent + _cost(line)) > most:
+            return lines[:n], spent
+        spent = following
+    return lines, spent
 
 
 def _to_ask(ctx: Context, left: More) -> list[str]:
