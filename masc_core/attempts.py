@@ -36,8 +36,7 @@ class Attempts:
         ctx.room = self._room
         if self._room is not None:
             # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
-            client = ctx.call.client
-            ctx.room, made = await ctx._open.found(tx, client.agent or client.person or "anonymous")
+            ctx.room, made = await ctx._open.found(tx, ctx.call.client.actor)
             if ctx.call.tool.transactional:
                 ctx.call.room_created = made
         return ctx

@@ -205,10 +205,7 @@ async def _refused_early(kernel: Kernel, call: Call, error: MascError) -> Contex
 async def _run(kernel: Kernel, call: Call) -> Outcome:
     room = find_room(kernel, call)
     primed = await _prepare(kernel, call, room)
-    arguments = call.contract.validate(_without_caller(call), call.client.caller_known)
-    for counts in await primed.ask("masc_redact", ctx=primed, arguments=arguments):
-        call.redacted.update(counts)
-    call.given = arguments
+    arguments = await _checked(primed) if call.given is None else call.given
     if call.tool.transactional:
         ctx, result, joined = await _in_unit_of_work(call, room, primed, arguments)
     else:
@@ -221,10 +218,20 @@ async def _run(kernel: Kernel, call: Call) -> Outcome:
     return _render(kernel, call, ctx, result, joined)
 
 
-def _without_caller(call: Call) -> dict[str, Any]:
+def _validated(call: Call) -> dict[str, Any]:
+    """The arguments without the caller."""
     arguments = dict(call.arguments)
     if call.tool.caller is not CallerUse.NONE and isinstance(arguments.get(call.tool.caller_field), str | None):
         arguments.pop(call.tool.caller_field, None)
+    return call.contract.validate(arguments, call.client.caller_known)
+
+
+async def _checked(ctx: Context) -> Mapping[str, Any]:
+    """The arguments as a handler is given them: valid, and free of secrets."""
+    arguments = _validated(ctx.call)
+    for counts in await ctx.ask("masc_redact", ctx=ctx, arguments=arguments):
+        ctx.call.redacted.update(counts)
+    ctx.call.given = arguments
     return arguments
 
 
@@ -233,30 +240,55 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     tool = call.tool
     if (present := present_room(kernel, call)) is not room:
         await _may_leave(kernel, call, present)
-    exists = await _connect(room, create=False)
-    record = None
-    tx = None
-    if exists:
-        tx = call.reading if room is kernel.start_room else None
-        if tx is None:
+    record, tx = None, None
+    if await _connect(room, create=False):
+        if (tx := call.reading if room is kernel.start_room else None) is None:
             tx = Transaction(room.driver)
             await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
         record = await View(ROOMS, tx).find(ROOM_ID)
-    actor = call.client.agent or call.client.person or "anonymous"
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
-        await _ensure_acceptable(kernel, call, room)
-        await _connect(room, create=True)
-        if not tool.transactional:
-            _, call.room_created = await room.transact(lambda tx: room.found(tx, actor))
-        tx, record = Transaction(room.driver), room.record()
-    if record is None and tool.needs_room:
-        await _well_formed(kernel.context(call, room, None, None))
-        raise NotInitialised(path=str(room.base.path))
+        return await _prepare_first(kernel, call, room)
     ctx = kernel.context(call, room, record, tx)
+    if record is None and tool.needs_room:
+        await _identify(ctx)
+        _validated(call)  # what is refused in any room is told first
+        raise NotInitialised(path=str(room.base.path))
     call.ctx = ctx
-    await _identify(ctx)
-    await ctx.ask("masc_before_call", ctx=ctx)
+    await _admit(ctx)
     return ctx
+
+
+async def _prepare_first(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
+    """A context in a room that this call makes, once nothing is left to refuse it."""
+    tried = await _tried(kernel, call, room)
+    call.room_created = False
+    await _connect(room, create=True)
+    if not call.tool.transactional:
+        _, call.room_created = await room.transact(lambda tx: room.found(tx, call.client.actor))
+    tx = Transaction(room.driver)
+    record = await View(ROOMS, tx).find(ROOM_ID)
+    call.ctx = ctx = kernel.context(call, room, record or room.record(), tx)
+    if record is None or call.room_created:
+        ctx.caller, ctx.granted, ctx.warnings = tried.caller, tried.granted, tried.warnings
+    else:  # another process was faster, and its room may have rules and secrets of its own by now
+        call.given = None
+        await _admit(ctx)
+    return ctx
+
+
+async def _tried(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
+    """The context of a call that guards let pass, after it ran in an empty room that is thrown away: what is refused leaves no
+    room behind. One that was made cannot be taken back, since another process may have begun to use it."""
+    async with room.rehearsal() as nowhere:
+        ctx = kernel.context(call, nowhere, nowhere.record(), Transaction(nowhere.driver))
+        await _admit(ctx)
+        admitted = evolve(ctx, warnings=list(ctx.warnings))
+        arguments = await _checked(ctx)
+        if call.tool.transactional:
+            ctx = await Attempts(ctx).context(ctx.tx)
+            await be_present(ctx)
+            await call.tool.handler(ctx, **arguments)
+    return admitted
 
 
 async def _connect(room: OpenRoom, create: bool) -> bool:
@@ -273,8 +305,7 @@ async def _may_leave(kernel: Kernel, call: Call, present: OpenRoom) -> None:
         tx = Transaction(present.driver)
         if (record := await View(ROOMS, tx).find(ROOM_ID)) is not None:
             call.ctx = kernel.context(call, present, record, tx)
-            await _identify(call.ctx)
-            await call.ctx.ask("masc_before_call", ctx=call.ctx)
+            await _admit(call.ctx)
     call.ctx, call.entering = None, True
 
 
@@ -287,25 +318,10 @@ async def _identify(ctx: Context) -> None:
         raise AgentNameRequired(tool=call.tool.name, argument=call.tool.caller_field)
 
 
-async def _well_formed(ctx: Context) -> dict[str, Any]:
-    """The arguments. Raises what the call is refused with in any room, whatever is in it."""
+async def _admit(ctx: Context) -> None:
+    """Find out who calls, and let guards refuse the call."""
     await _identify(ctx)
-    return ctx.call.contract.validate(_without_caller(ctx.call), ctx.call.client.caller_known)
-
-
-async def _ensure_acceptable(kernel: Kernel, call: Call, room: OpenRoom) -> None:
-    """Refuse what will be refused anyway before it leaves a new room behind: the call first runs in an empty room that is
-    thrown away. What has been made cannot be taken back, since another process may have begun to use it."""
-    from masc_core.store.memory import MemoryDriver
-
-    async with MemoryDriver(room.clock) as nowhere:
-        tx = Transaction(nowhere)
-        ctx = kernel.context(call, room, room.record(), tx)
-        arguments = await _well_formed(ctx)
-        if call.tool.transactional:
-            ctx = await Attempts(ctx).context(tx)
-            await be_present(ctx)
-            await call.tool.handler(ctx, **arguments)
+    await ctx.ask("masc_before_call", ctx=ctx)
 
 
 async def _in_unit_of_work(

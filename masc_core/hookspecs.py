@@ -206,9 +206,10 @@ class MascHooks:
     def masc_store(self, driver: Driver, room: OpenRoom) -> Answer:  # type: ignore[empty-body]
         """Put a driver of your own, ``{"driver": …}``, round the one of a room that is being connected.
 
-        Awaited once for each room of a process, by the kernel; the wrapper is entered and left with the room, but does not
-        enter what it is round. Of several guards the last is asked first, so that MASC's encryption is round the drivers
-        of others, and those see sealed bodies. Raise a :class:`MascError` to keep the room shut. For guards. New in 0.1.
+        Awaited once for each room of a process, by the kernel, and once more for the store in memory in which a call that
+        makes its room is tried first. The wrapper is entered and left with the store, but does not enter what it is round.
+        Of several guards the last is asked first, so that MASC's encryption is round the drivers of others, and those see
+        sealed bodies. Raise a :class:`MascError` to keep the room shut. For guards. New in 0.1.
         """
 
     @hookspec

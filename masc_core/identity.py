@@ -71,6 +71,11 @@ class Client:
         """The caller needs no argument."""
         return self.agent is not None or self.authenticated is not None
 
+    @property
+    def actor(self) -> str:
+        """Who makes a room, before anybody is known in it."""
+        return self.agent or self.person or "anonymous"
+
 
 @define
 class Bindings:

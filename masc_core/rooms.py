@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from attrs import define, field
 from masc_core._checkout import common_directory, is_bare, linked_worktrees, main_checkout, top_level
 from masc_core.clock import Clock, timestamp
 from masc_core.errors import StartError, StorageUnavailable
-from masc_core.frozen import frozen
+from masc_core.frozen import evolve, frozen
 from masc_core.records import EVENTS, ROOM_ID, ROOMS, Event, Room
 from masc_core.settings import Settings
 from masc_core.store.collections import Collection, Log, LogView, View
@@ -137,6 +137,18 @@ class OpenRoom:
             known = self.memory[name] = kind()
         found: M = known
         return found
+
+    @asynccontextmanager
+    async def rehearsal(self) -> AsyncIterator[OpenRoom]:
+        """The room with an empty store that is thrown away; what plugins remember of the room, such as how often somebody
+        called, is the same."""
+        from masc_core.store.memory import MemoryDriver
+
+        async with AsyncExitStack() as opening:
+            driver: Driver = await opening.enter_async_context(MemoryDriver(self.clock))
+            room = evolve(self, driver=await self._wrapped(driver, opening))
+            room.memory = self.memory
+            yield room
 
     @property
     def driver(self) -> Driver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from masc_core.bench.servers import BenchFailed, Target, explained
 from masc_core.frozen import frozen
 from masc_core.render import printable
 
-__all__ = ["Call", "all_tools", "bare", "choose", "listing", "of_tool"]
+__all__ = ["Call", "ListUnfinished", "all_tools", "bare", "choose", "listing", "of_tool"]
 
 _PAGES = 100
 
@@ -33,11 +34,24 @@ class Call:
 Request = Callable[[], Awaitable[object]]
 
 
-async def all_tools(client: Client) -> list[Tool]:
-    """The whole tool list. Raises ``MCPError``, and :class:`BenchFailed` where it has not ended after 100 pages."""
+class ListUnfinished(BenchFailed):
+    """A tool list whose end did not come in time."""
+
+
+async def all_tools(client: Client, deadline: float) -> list[Tool]:
+    """The whole tool list; no page but the first is asked for after the deadline.
+
+    Raises ``MCPError``, :class:`ListUnfinished` where the deadline comes first, and :class:`BenchFailed` where the list has
+    not ended after 100 pages.
+    """
     tools: list[Tool] = []
     cursor: str | None = None
-    for _ in range(_PAGES):
+    for pages in range(_PAGES):
+        if pages and time.perf_counter() >= deadline:
+            raise ListUnfinished(
+                message=f"the tool list has not ended in time, after {pages} page{'s' * (pages > 1)}; "
+                "--seconds gives it longer"
+            )
         page = await client.list_tools(cursor=cursor)
         tools += page.tools
         cursor = page.next_cursor

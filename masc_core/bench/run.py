@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -115,7 +116,7 @@ async def _sides(stack: contextlib.AsyncExitStack, plan: Plan, progress: Progres
         name = label(clients[0], target)
         if any(side.name == name for side in sides):
             name += " (2)"
-        tools = await all_tools(clients[0])
+        tools = await all_tools(clients[0], time.perf_counter() + plan.limits.seconds)
         sides.append(Side(target, name, clients, choose(tools, wanted, name), len(tools)))
     return sides
 

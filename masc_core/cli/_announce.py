@@ -1,7 +1,7 @@
 """How an HTTP server says where it is: a line on stderr, and ``.masc/server.json`` for tools that look for it.
 
 Of several servers of one room the file names one. Whichever it names removes it at its end, and another that still runs
-puts itself in its place.
+puts itself in its place; it does so too when the one named ended without removing anything.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import click
 import orjson
 
 from masc_core.clock import SystemClock, timestamp
+from masc_core.identity import Bindings, process_binding
 
 if TYPE_CHECKING:
     from masc_core.rooms import OpenRoom
@@ -48,17 +49,23 @@ class Announcement:
         """Print the URL; write the file once the room's directory exists, since starting creates nothing."""
         url = f"{base_url}/mcp"
         started = timestamp(SystemClock().now())
-        facts = {"pid": os.getpid(), "port": urlsplit(base_url).port, "url": url, "started_at": started}
+        facts = {
+            "pid": os.getpid(),
+            "port": urlsplit(base_url).port,
+            "url": url,
+            "started_at": started,
+            "process": process_binding(),
+        }
         self._content = orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
         if not self._room.directory.is_dir() or self._write():
             self._keeping = asyncio.ensure_future(self._keep())
         click.echo(orjson.dumps(facts) if self._as_json else url, err=True)
 
     async def _keep(self) -> None:
-        """Write the file whenever the room has none: at first, and when the server that it named has ended."""
+        """Write the file whenever it names no server: at first, and when the one that it named has ended."""
         if not self._room.directory.is_dir():
             await self._directory()
-        while self._file.exists() or not self._room.directory.is_dir() or self._write():
+        while self._names_one() or not self._room.directory.is_dir() or self._write():
             await self._room.clock.sleep(_LOOK_SECONDS)
 
     async def _directory(self) -> None:
@@ -73,6 +80,15 @@ class Announcement:
     async def _look(self) -> None:
         while not self._room.directory.is_dir():
             await self._room.clock.sleep(_LOOK_SECONDS)
+
+    def _names_one(self) -> bool:
+        """The file names a server that runs, or one of which nobody here can tell: on another machine, or of an older MASC."""
+        try:
+            return not Bindings().ended(orjson.loads(self._file.read_bytes())["process"])
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return True
 
     def _withdraw(self) -> None:
         """Remove the file, unless another server has written it since."""

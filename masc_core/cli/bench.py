@@ -111,7 +111,7 @@ _OPTIONS = [
     ),
     click.option(
         "--seconds", type=click.FloatRange(0.1, 3600), default=30, show_default=True, callback=_finite,
-        help="For each number of clients, or list of tokens; no call but a first one begins later.",
+        help="For each number of clients, or tool list; no request but a first one begins later.",
     ),
     click.option(
         "--timeout", type=click.FloatRange(0.1, 600), default=30, show_default=True, callback=_finite,

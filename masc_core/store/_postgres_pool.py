@@ -34,6 +34,8 @@ _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 60.0
 _PLACE_SECONDS = 5.0
 _SIZE = 8
+_LONG_SECRET = 8
+"""Characters from which no ordinary word holds a password by chance."""
 # What a server says that is there and will not have us, as opposed to one that is not ready yet.
 _LATER = (
     "starting up",
@@ -67,7 +69,8 @@ class Target:
             raise StartError(
                 message="the PostgreSQL URL cannot be read; special characters in user and password are written as %XX"
             )
-        self._secrets = [str(given[key]) for key in ("password", "sslpassword") if given.get(key)]
+        secrets = [str(given[key]) for key in ("password", "sslpassword") if given.get(key)]
+        self._secrets = [re.compile(_whole(secret)) for secret in sorted(secrets, key=len, reverse=True)]
         defaults: dict[str, Any] = {
             "application_name": "masc", "connect_timeout": _CONNECT_SECONDS, "keepalives_idle": 10,
             "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000,
@@ -85,8 +88,15 @@ class Target:
         """An error's text on one line, without the password."""
         text = " ".join(str(error).split()) or type(error).__name__
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = secret.sub("***", text)
         return text
+
+
+def _whole(secret: str) -> str:
+    """A pattern of a password. A short one is not looked for inside words: without every ``a`` a message cannot be read, and
+    shows what it was to hide. In a URL or after ``password=`` it is a word of its own."""
+    found = re.escape(secret)
+    return found if len(secret) >= _LONG_SECRET else rf"(?<!\w){found}(?!\w)"
 
 
 class Pool:

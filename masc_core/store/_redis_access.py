@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 from attrs import define, field
 from redis.asyncio import Connection
 from redis.asyncio.connection import parse_url
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TooSlow
 
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.frozen import frozen
 
-__all__ = ["LOST", "Lane", "Lanes", "Script", "Server", "distrust", "is_busy", "load_script", "unavailable"]
+__all__ = ["LOST", "Lane", "Lanes", "Script", "Server", "denied", "distrust", "is_busy", "load_script", "unavailable"]
 
 LOST = (Disconnected, TooSlow, OSError, TimeoutError)
 """The answer did not come: whether the server has done what it was asked, nobody here knows."""
@@ -31,6 +31,7 @@ REPLY_SECONDS = 5.0
 _CONNECT_SECONDS = 5.0
 _CONNECT_TRIES = 3
 _PAUSE = 0.02
+_COMMAND = re.compile(r"run the '([\w|-]+)' command")
 _T = TypeVar("_T")
 _CAUSES = {
     "OOM": "it is out of memory; raise its maxmemory",
@@ -221,6 +222,8 @@ def unavailable(error: BaseException) -> StorageUnavailable:
     ours."""
     if isinstance(error, AuthenticationError):
         return StorageUnavailable(backend="redis", cause=_CAUSES["NOAUTH"])
+    if (command := denied(error)) is not None:
+        return StorageUnavailable(backend="redis", cause=f"its user may not run {command}")
     code = str(getattr(error, "status_code", None) or str(error).split(" ", 1)[0])
     if code in _CAUSES:
         return StorageUnavailable(backend="redis", cause=_CAUSES[code])
@@ -229,6 +232,17 @@ def unavailable(error: BaseException) -> StorageUnavailable:
     if isinstance(error, LOST):
         return StorageUnavailable(backend="redis", cause=distrust(error) or "no connection")
     raise error
+
+
+def denied(error: BaseException) -> str | None:
+    """The command that the server's user may not run; ``None`` where it is not for want of one that something fails."""
+    if not isinstance(error, ResponseError):
+        return None
+    if str(error).startswith("The user executing the script can't run"):
+        return "a command of a script"
+    named = _COMMAND.search(str(error))
+    refused = isinstance(error, NoPermissionError) or "NOPERM" in str(error)  # also where EXEC says why it did nothing
+    return named[1].upper() if refused and named else None
 
 
 def distrust(error: BaseException) -> str | None:

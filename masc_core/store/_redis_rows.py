@@ -6,15 +6,17 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from masc_core.errors import StorageBusy
+from masc_core.errors import Refused, StorageBusy, error
 from masc_core.store._redis_access import Lane, load_script
 from masc_core.store._redis_keys import RoomKeys, log_prefixes, members, pair_of, seq_digits, tallies, tally_pair
 from masc_core.store._redis_start import SCHEMA
 from masc_core.store.driver import IndexEntry, Key, Lease
 from masc_core.store.snapshot import Exchange, Snapshot, StoredDocument, StoredEntry, indexed
 
-__all__ = ["dump_all", "exchange_all"]
+__all__ = ["RIGHTS", "RightsMissing", "dump_all", "exchange_all"]
 
+RIGHTS = "+watch +multi +exec +del +rename +persist +hsetnx"
+"""What :func:`exchange_all` needs besides the rights for every day."""
 _ATTEMPTS = 5
 _STAGED_SECONDS = 3600
 _CHUNK_BYTES = 1_048_576
@@ -22,6 +24,17 @@ _CHUNK_ROWS = 500
 _DUMP_SECONDS = 120.0
 """For an answer that is the whole room."""
 _UNPACKED_AT_ONCE = 2000
+
+
+@error
+class RightsMissing(Refused):
+    code = "storage_rights_missing"
+    text = (
+        "the Redis user may not run {command}; masc import and masc restore need {rights} besides its usual rights: grant them "
+        "with ACL SETUSER, or name another user in MASC_REDIS_URL; nothing was changed"
+    )
+    command: str
+    rights: str = RIGHTS
 
 
 class _Names(NamedTuple):

@@ -28,6 +28,7 @@ from masc_core.store._redis_access import (
     Lane,
     Lanes,
     Server,
+    denied,
     distrust,
     is_busy,
     load_script,
@@ -160,12 +161,14 @@ class RedisDriver:
         return await self._lanes.read(lambda lane: dump_all(lane, self._keys, self.clock.now()))
 
     async def exchange(self, change: Exchange) -> None:
-        from masc_core.store._redis_rows import exchange_all
+        from masc_core.store._redis_rows import RightsMissing, exchange_all
 
         async with self._lanes.take() as lane:
             try:
                 done = await exchange_all(lane, self._keys, change, self._identity, self.clock.now())
             except (RedisError, *LOST) as error:
+                if (command := denied(error)) is not None:
+                    raise RightsMissing(command=command) from error
                 raise unavailable(error) from error
         self._listener.wake(done.lasts)
 

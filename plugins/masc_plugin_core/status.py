@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from typing import Any, TypeVar
 
 import orjson
@@ -11,7 +11,7 @@ from attrs import field
 from masc_core import READ, READER, CallerUse, Context, tool
 from masc_core.agents import agents_with_status
 from masc_core.convert import unstructure
-from masc_core.frozen import frozen
+from masc_core.frozen import evolve, frozen
 from masc_core.records import UNFINISHED, Task
 from masc_plugin_core.board import DAY_SECONDS
 from masc_plugin_core.endings import counted_since, newest_since
@@ -24,9 +24,15 @@ TITLE = 60
 REASON = 120
 """Characters of a text that are shown."""
 SENDERS = 5
-AGENT_BYTES, LOCK_BYTES, LIST_BYTES = 450, 180, 1_080
-"""What agents, locks and all lists together may take as JSON, so that the whole of a busy room stays within 600 tokens; what
-agents and locks leave is the tasks'."""
+TOKENS = 600
+"""What all of it may cost, also in a busy room."""
+AGENTS, LOCKS, SPOKEN, HINTS = 170, 75, 60, 45
+"""What agents, locks, senders and hints may take of that; what they leave is the tasks', and what those leave the locks'."""
+PIECE = re.compile(
+    r"(?:(?<=[a-z]{5})|(?<=[0-9]))[a-z]{1,2}|[A-Za-z][a-z]{0,4}|[0-9]{1,3}|[!-/:-@\[-`{-~]{1,4}|[^\x00-\x7f]"
+)
+"""Takes a text apart in about as many pieces as a tokenizer does; in more, where letters are many or follow a digit: whether
+they are a word, of one token, cannot be told without its tables."""
 L = TypeVar("L")
 
 
@@ -139,23 +145,16 @@ async def masc_status(ctx: Context) -> Status:
     if ctx.room is None:
         return Status(initialised=False, path=str(ctx.base), mode=mode)
     rows = await agents_with_status(ctx)
-    agents = _fitting([AgentLine(a.name, st, st == "zombie", a.current_task) for a, _, st in rows[:SHOWN]], AGENT_BYTES)
     parts: dict[str, Any] = {"interrupts_open": 0, "votes_pending": 0}
     for part in await ctx.ask("masc_status", ctx=ctx):
         parts.update(part)
     held = parts.pop("locks", {"active": 0, "files": []})
-    files = [LockLine(**line) for line in held["files"]]
     counts = await ctx.tasks.count("status")
     found, total = await _shown_tasks(ctx, counts)
-    lines = [TaskLine(t.id, cut(t.title, TITLE), t.status, t.priority, t.assignee) for t in found]
-    left = LIST_BYTES - _size(agents)
-    tasks = _fitting(lines, left - min(_size(files), LOCK_BYTES))
-    locks = LockSummary(held["active"], _fitting(files, left - _size(tasks)))
     _, last = await ctx.messages.ends()
     senders = await ctx.messages.count("from")
-    loudest = dict(sorted(senders.items(), key=lambda item: (-item[1], item[0]))[:SENDERS])
     known = ctx.caller.known and (await ctx.agents.peek([ctx.caller.name.lower()]))[0] is not None
-    return Status(
+    bare = Status(
         initialised=True,
         path=str(ctx.base),
         mode=mode,
@@ -164,22 +163,60 @@ async def masc_status(ctx: Context) -> Status:
         backend=ctx.backend,
         paused=ctx.room.paused,
         pause_reason=cut(ctx.room.pause_reason, REASON) if ctx.room.pause_reason else None,
-        agents=agents,
         agents_total=len(rows),
-        tasks=tasks,
         tasks_by_status=counts,
-        messages=MessageCounts(sum(senders.values()), last, loudest),
-        locks=locks,
+        messages=MessageCounts(sum(senders.values()), last, {}),
+        locks=LockSummary(held["active"]),
         caller=ctx.caller.name if ctx.caller.known else None,
         unread=await _unread(ctx) if known else None,
-        more=_more(
-            ctx,
-            len(rows) - len(agents),
-            total - len(tasks),
-            locks.active - len(locks.files),
-            len(senders) - len(loudest),
-        ),
         **parts,
+    )
+    lines = _Lines(
+        [AgentLine(a.name, st, st == "zombie", a.current_task) for a, _, st in rows[:SHOWN]],
+        [TaskLine(t.id, cut(t.title, TITLE), t.status, t.priority, t.assignee) for t in found],
+        [LockLine(**line) for line in held["files"]],
+        sorted(senders.items(), key=lambda item: (-item[1], item[0]))[:SENDERS],
+    )
+    return _filled(ctx, bare, lines.fitting(TOKENS - HINTS - _cost(bare)), total, len(senders))
+
+
+@frozen
+class _Lines:
+    """The lines of each list."""
+
+    agents: list[AgentLine]
+    tasks: list[TaskLine]
+    locks: list[LockLine]
+    senders: list[tuple[str, int]]
+
+    def fitting(self, most: int) -> _Lines:
+        """The first of each that cost no more than ``most`` together."""
+        agents, spent = _fitting(self.agents, min(AGENTS, most))
+        senders, spoken = _fitting(self.senders, min(SPOKEN, most - spent))
+        left = most - spent - spoken
+        kept = min(sum(map(_cost, self.locks[:2])), LOCKS)
+        tasks, spent = _fitting(self.tasks, left - kept)
+        locks, _ = _fitting(self.locks, left - spent)
+        return _Lines(agents, tasks, locks, senders)
+
+
+def _filled(ctx: Context, bare: Status, lines: _Lines, tasks: int, senders: int) -> Status:
+    """The status with what is shown of so many tasks and senders, and what is not."""
+    messages, locks = bare.messages, bare.locks
+    assert messages is not None and locks is not None and bare.agents_total is not None
+    left = More(
+        bare.agents_total - len(lines.agents),
+        tasks - len(lines.tasks),
+        locks.active - len(lines.locks) or None,
+        senders - len(lines.senders) or None,
+    )
+    return evolve(
+        bare,
+        agents=lines.agents,
+        tasks=lines.tasks,
+        messages=evolve(messages, by_sender=dict(lines.senders)),
+        locks=evolve(locks, files=lines.locks),
+        more=evolve(left, ask=_to_ask(ctx, left) or None),
     )
 
 
@@ -188,28 +225,34 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _size(lines: Sequence[Any]) -> int:
-    return sum(len(orjson.dumps(unstructure(line))) + 1 for line in lines)
+def _cost(shown: Any) -> int:
+    """About the tokens of what is shown, as JSON: the tokenizer itself is too much to load for this."""
+    return len(PIECE.findall(orjson.dumps(unstructure(shown)).decode())) + 1
 
 
-def _fitting(lines: list[L], most: int) -> list[L]:
-    """The first of the lines that take no more than so many bytes."""
+def _fitting(lines: list[L], most: int) -> tuple[list[L], int]:
+    """The first of the lines that cost no more than so much, and what they cost."""
+    spent = 0
     for n, line in enumerate(lines):
-        most -= _size([line])
-        if most < 0:
-            return lines[:n]
-    return lines
+        if (following := spent + _cost(line)) > most:
+            return lines[:n], spent
+        spent = following
+    return lines, spent
 
 
-def _more(ctx: Context, agents: int, tasks: int, locks: int, senders: int) -> More:
-    """What was left out, and how to ask for it in the present mode."""
+def _to_ask(ctx: Context, left: More) -> list[str]:
+    """How to ask for what was left out, in the present mode."""
     enabled = ctx.call.active.categories or ctx.modes.installed
     ask = []
-    if agents:
+    if left.agents:
         ask += [name for name, category in (("masc_agents", "health"), ("masc_who", "comm")) if category in enabled][:1]
-    if tasks:
+    if left.tasks:
         ask.append("masc_tasks limit=200")
-    return More(agents, tasks, locks or None, senders or None, ask or None)
+    if "comm" in enabled:
+        # No tool lists the locks; who wants to edit a file is told whose it is by asking for it.
+        ask += ["masc_lock file_path=<the one to edit>"] if left.locks else []
+        ask += ["masc_messages limit=100"] if left.senders else []
+    return ask
 
 
 async def _shown_tasks(ctx: Context, counts: dict[str, int]) -> tuple[list[Task], int]:

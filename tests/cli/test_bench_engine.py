@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mcp.client.client import Client
+from mcp_types import ListToolsResult, Tool
 
-from masc_core.bench import stats
+from masc_core.bench import calls, stats, tokens
+from masc_core.bench.calls import ListUnfinished
 from masc_core.bench.engine import CallFailed, Lane, Limits, measure
+from masc_core.bench.servers import Target
 
 times = st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=50)
 
@@ -104,3 +109,56 @@ async def test_when_time_is_up_each_call_is_made_once() -> None:
     await measure([lanes], Limits(clients=2, calls=1000, warm_up=1000, seconds=0.0))
     assert "".join(made) == "ab" + "ab"
     assert [len(lane.times) for lane in lanes] == [1, 1]
+
+
+class PagedClient:
+    """A client whose server has a tool list of some pages, and a clock that runs on by a second a page."""
+
+    server_info = instructions = None
+    protocol_version = "2025-11-25"
+
+    def __init__(self, pages: int, slower: int = 0) -> None:
+        self.pages = pages
+        self.slower = slower
+        """How many pages each further list has more."""
+        self.now = 0.0
+        self.asked: list[str | None] = []
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    async def list_tools(self, cursor: str | None = None) -> ListToolsResult:
+        self.now += 1
+        self.asked.append(cursor)
+        here = int(cursor or 0) + 1
+        tool = Tool(name=f"tool{here}", input_schema={"type": "object"})
+        following = str(here) if here < self.pages else None
+        if following is None:
+            self.pages += self.slower
+        return ListToolsResult(tools=[tool], next_cursor=following)
+
+
+async def cost_of(client: PagedClient, seconds: float, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    for module in (calls, tokens):
+        patch.setattr(module, "time", client)
+    return await tokens.list_cost(cast(Client, client), Target("http://localhost/mcp"), len, seconds)
+
+
+async def test_a_list_that_goes_on_for_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = PagedClient(pages=50)
+    with pytest.raises(ListUnfinished, match="has not ended in time, after 3 pages; --seconds"):
+        await cost_of(client, 3, monkeypatch)
+    assert len(client.asked) == 3
+
+
+async def test_a_further_list_that_goes_on_for_too_long_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = PagedClient(pages=2, slower=1)
+    cost = await cost_of(client, 7, monkeypatch)
+    assert client.asked == [None, "1", None, "1", "2", None, "1"]
+    assert [tool["name"] for tool in cost["tools"]] == ["tool1", "tool2", "tool3"]
+    assert (cost["first_list_ms"], cost["lists"], cost["list_ms"]["p50_ms"]) == (2000, 1, 3000)
+
+
+async def test_the_first_page_is_asked_for_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = await cost_of(PagedClient(pages=1), 0.1, monkeypatch)
+    assert (cost["first_list_ms"], cost["lists"]) == (1000, 1)

@@ -122,6 +122,49 @@ async def test_server_json_names_a_server_that_still_runs(
         assert not place.exists()
 
 
+async def test_server_json_names_no_server_that_was_killed(
+    project: Path, clock: ManualClock, registry: Registry
+) -> None:
+    place = project / ".masc/server.json"
+    add_task(project, "Fix login")
+    async with Kernel(Base(project, may_create=True), registry, clock=clock) as kernel:
+        async with Announcement(kernel.start_room, as_json=False) as survivor:
+            survivor.make("http://127.0.0.1:1")
+            with http(project, "--port", "0") as (process, url):
+                await clock.advance(2)
+                assert orjson.loads(place.read_bytes())["url"] == url
+                process.kill()
+                process.wait()
+                assert orjson.loads(place.read_bytes())["url"] == url
+                await clock.advance(2)
+                assert orjson.loads(place.read_bytes())["port"] == 1
+        assert not place.exists()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        b'{"pid":1,"url":"http://127.0.0.1:9/mcp"}',
+        b'{"pid":1,"process":"process:another-machine:1:2@3"}',
+        b'{"pid":1,"process":"process:nonsense"}',
+        b'{"pid":1,"process":7}',
+        b"[]",
+        b"half a fi",
+    ],
+)
+async def test_server_json_that_cannot_be_judged_is_left_alone(
+    project: Path, clock: ManualClock, registry: Registry, found: bytes
+) -> None:
+    place = project / ".masc/server.json"
+    place.parent.mkdir()
+    async with Kernel(Base(project, may_create=True), registry, clock=clock) as kernel:
+        async with Announcement(kernel.start_room, as_json=False) as announcement:
+            announcement.make("http://127.0.0.1:1")
+            place.write_bytes(found)
+            await clock.advance(4)
+            assert place.read_bytes() == found
+
+
 def test_server_json_of_another_server_stays(project: Path) -> None:
     add_task(project, "Fix login")
     with http(project, "--port", "0") as (first, _), http(project, "--port", "0") as (second, _):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +25,71 @@ TOKENS = 600
 async def test_a_busy_room_fits_in_600_tokens(tmp_path: Path, registry: Registry, title: str) -> None:
     # The rules are above the driver, so one store will do for so many records.
     async with masc_app(tmp_path, registry=registry) as masc:
-        await _busy(masc, title)
+        status = await _busy(masc, title, [f"agent-{i:02}" for i in range(20)])
+    assert min(len(status["agents"]), len(status["tasks"]), len(status["locks"]["files"])) >= 1
 
 
-async def _busy(masc: MascApp, title: str) -> None:
-    for i in range(20):
-        await masc.call("masc_join", f"agent-{i:02}")
+@pytest.mark.parametrize(
+    "letters",
+    [
+        f"{string.ascii_letters}{string.digits}_-",
+        string.ascii_lowercase,
+        "0123456789abcdef",
+        f"{string.ascii_lowercase}234567",
+        "abcdefghijklm-",
+    ],
+    ids=["any", "small", "hexadecimal", "base32", "dashes"],
+)
+async def test_names_and_paths_that_are_no_words_fit_too(tmp_path: Path, registry: Registry, letters: str) -> None:
+    chosen = random.Random(letters)
+    names = [f"a{''.join(chosen.choices(letters, k=63))}" for _ in range(20)]
+    async with masc_app(tmp_path, registry=registry) as masc:
+        await _busy(masc, "{0} ".join(names), names)
+
+
+async def _busy(masc: MascApp, title: str, names: Sequence[str]) -> dict[str, Any]:
+    for name in names:
+        await masc.call("masc_join", name)
     for i in range(200):
-        await masc.call("masc_add_task", f"agent-{i % 20:02}", title=title.format(i, *[i] * 100)[:500])
-    for i in range(20):
-        await masc.call("masc_claim_next", f"agent-{i:02}")
-        await masc.call("masc_lock", f"agent-{i:02}", file_path=f"src/pages/page_{i}/form.py")
-        await masc.call("masc_broadcast", f"agent-{i:02}", message="@agent-03 the validators come next")
+        await masc.call("masc_add_task", names[i % 20], title=title.format(i, *[i] * 100)[:500])
+    for i, name in enumerate(names):
+        await masc.call("masc_claim_next", name)
+        await masc.call("masc_lock", name, file_path=f"src/pages/page_{i}/{name.removeprefix('agent')}form.py")
+        await masc.call("masc_broadcast", name, message=f"@{names[3]} the validators come next")
     await masc.kernel.call(
-        "masc_vote_create", {"proposer": "agent-00", "topic": "t", "options": ["a", "b"]}, masc.client()
+        "masc_vote_create", {"proposer": names[0], "topic": "t", "options": ["a", "b"]}, masc.client()
     )
-    outcome = await masc.outcome("masc_status", agent_name="agent-03")
+    outcome = await masc.outcome("masc_status", agent_name=names[3])
     count = tokenizer()
     assert count(outcome.text) <= TOKENS
     assert count(orjson.dumps(outcome.structured).decode()) <= TOKENS
     status, more = outcome.structured, outcome.structured["more"]
-    assert min(len(status["agents"]), len(status["tasks"]), len(status["locks"]["files"])) >= 1
     assert more["agents"] + len(status["agents"]) == status["agents_total"] == 20
     assert more["tasks"] + len(status["tasks"]) == 200
     assert more["locks"] + len(status["locks"]["files"]) == status["locks"]["active"] == 20
     assert more["senders"] + len(status["messages"]["by_sender"]) == 21
+    assert [call.partition(" ")[0] for call in more["ask"]] == [
+        "masc_agents",
+        "masc_tasks",
+        "masc_lock",
+        "masc_messages",
+    ]
     for call in more["ask"]:
-        name, _, argument = call.partition(" ")
-        key, _, value = argument.partition("=")
-        arguments: dict[str, Any] = {key: int(value)} if key else {}
-        answer = await masc.call(name, **arguments)
-        assert answer["total"] >= 20
+        await _asks(masc, call)
+    return dict(status)
+
+
+async def _asks(masc: MascApp, call: str) -> None:
+    """What the status says can be called as it says."""
+    name, _, argument = call.partition(" ")
+    key, _, value = argument.partition("=")
+    if name == "masc_lock":
+        refused = await masc.error(name, "bystander", **{key: "src/pages/"})
+        assert refused["code"] == "file_locked" and "locked_by" in refused["details"]
+        return
+    arguments: dict[str, Any] = {key: int(value)} if key else {}
+    answer = await masc.call(name, **arguments)
+    assert answer.get("total", answer["count"]) >= 20
 
 
 @pytest.mark.parametrize(

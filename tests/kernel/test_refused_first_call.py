@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from masc_core import WORKER, WRITE, Context, Title, hookimpl, tool
 from masc_core.clock import SystemClock
+from masc_core.errors import AgentNotFound, Forbidden
+from masc_core.frozen import frozen
 from masc_core.identity import Client
 from masc_core.plugins import Registry
 from masc_core.testing.app import MascApp, masc_app
+
+
+@frozen
+class Opened:
+    title: str
 
 
 async def test_a_call_that_its_handler_refuses_makes_no_room(masc: MascApp) -> None:
@@ -62,3 +71,112 @@ async def test_of_several_processes_that_make_the_room_one_says_so(tmp_path: Pat
     async with masc_app(tmp_path, **facts) as a, masc_app(tmp_path, **facts) as b:  # type: ignore[arg-type]
         made = await asyncio.gather(*(app.call("masc_init", f"agent{i}") for i, app in enumerate((a, b, a, b))))
         assert [m["created"] for m in made].count(True) == 1
+
+
+class Doorkeeper:
+    """A guard that may refuse, counts how often it was asked and blanks a word."""
+
+    def __init__(self, refusing: bool = False) -> None:
+        self.refusing = refusing
+        self.asked: list[str] = []
+
+    @hookimpl
+    async def masc_before_call(self, ctx: Context) -> None:
+        self.asked.append(ctx.call.tool.name)
+        await ctx.transact(_look)
+        ctx.warn("looked_at", "the doorkeeper has seen this")
+        if self.refusing:
+            raise Forbidden(
+                agent=ctx.actor, action=ctx.call.tool.name, required_role="admin", role="worker", reason="role"
+            )
+
+    @hookimpl
+    async def masc_redact(self, ctx: Context, arguments: dict[str, Any]) -> Mapping[str, int] | None:
+        if arguments.get("title") == "sesame":
+            arguments["title"] = "***"
+            return {"word": 1}
+        return None
+
+
+async def _look(work: Context) -> None:
+    await work.agents.scan(limit=1)
+
+
+@tool(effect=WRITE, role=WORKER)
+async def door_open(ctx: Context, title: Title) -> Opened:
+    """Open a door; it must be open already."""
+    if title != "open":
+        raise AgentNotFound(agent=title, candidates=[])
+    return Opened(title)
+
+
+@tool(effect=WRITE, role=WORKER, transactional=False)
+async def door_knock(ctx: Context, title: Title) -> Opened:
+    """Knock on a door."""
+    return Opened(title)
+
+
+class Doors:
+    @hookimpl
+    def masc_tools(self, register: Any) -> None:
+        register(door_open)
+        register(door_knock)
+
+
+@pytest.mark.parametrize("tool", ["door_open", "door_knock"])
+async def test_a_first_call_that_a_guard_refuses_leaves_no_trace(tmp_path: Path, tool: str) -> None:
+    guard = Doorkeeper(refusing=True)
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:door", guard), ("door", Doors())]) as masc:
+        assert (await masc.error(tool, "claude", title="open"))["code"] == "forbidden"
+        assert list(tmp_path.iterdir()) == []
+        guard.refusing = False
+        first = await masc.call(tool, "claude", title="open")
+        # Asked once, so that a call is charged once, and what the guard noted then is in the result.
+        assert guard.asked == [tool, tool]
+        assert [w["code"] for w in first["warnings"]] == ["looked_at"]
+        assert first["joined"] is True
+    assert (tmp_path / ".masc" / "masc.db").exists()
+
+
+async def test_what_a_first_call_is_refused_with_repeats_no_secret(tmp_path: Path) -> None:
+    guard = Doorkeeper()
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:door", guard), ("door", Doors())]) as masc:
+        first = await masc.outcome("door_open", agent_name="claude", title="sesame")
+        assert first.structured["error"]["code"] == "agent_not_found"
+        await masc.call("masc_init")
+        assert (await masc.outcome("door_open", agent_name="claude", title="sesame")).text == first.text
+        assert "***" in first.text and "sesame" not in first.text
+
+
+async def test_a_known_secret_in_a_first_call_is_looked_for_in_the_room_to_be(
+    tmp_path: Path, registry: Registry
+) -> None:
+    """Auth is asked for the words of 64 hex digits, and there is no store yet where it could look."""
+    async with masc_app(tmp_path, backend="sqlite", registry=registry) as masc:
+        assert (await masc.call("masc_add_task", "claude", title="0123456789abcdef" * 4))["task"]["id"] == "task-001"
+
+
+@pytest.mark.parametrize("tool", ["door_open", "door_knock"])
+async def test_a_room_that_another_made_meanwhile_asks_its_own_guards(tmp_path: Path, tool: str) -> None:
+    async with masc_app(tmp_path, backend="sqlite", extra=[("door", Doors())]) as other:
+        guard = LateDoorkeeper(other)
+        async with masc_app(tmp_path, backend="sqlite", extra=[("guard:door", guard), ("door", Doors())]) as masc:
+            assert (await masc.error(tool, "claude", title="open"))["code"] == "forbidden"
+            assert guard.saw == [False, True]
+
+
+class LateDoorkeeper:
+    """A guard that lets everybody into an empty room only. While it is asked, somebody else makes the room."""
+
+    def __init__(self, other: MascApp) -> None:
+        self.other = other
+        self.saw: list[bool] = []
+
+    @hookimpl
+    async def masc_before_call(self, ctx: Context) -> None:
+        self.saw.append(bool(await ctx.agents.scan(limit=1)))
+        if self.saw[-1]:
+            raise Forbidden(
+                agent=ctx.actor, action=ctx.call.tool.name, required_role="admin", role="worker", reason="role"
+            )
+        await self.other.call("masc_join", "gemini")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import orjson
 import pytest
 from cli_support import ENVIRONMENT, add_task, masc
 from operate_support import Places
+from redis_server import RedisServer
 
 KEY = "a1" * 32
 
@@ -53,6 +55,23 @@ def test_from_sqlite_to_postgresql_to_redis_and_the_same_status(project: Path, p
     assert call(project, "masc_add_task", env, title="next")["task"]["id"] == "task-004"
     again = masc(project, "import", contents[0][0], env=env)
     assert (again.status, again.err.partition(":")[0]) == (1, "room_not_empty")
+
+
+@pytest.mark.parametrize("command", [("import",), ("restore",), ("restore", "--replace")])
+def test_a_redis_user_without_the_rights_is_told_which(
+    project: Path, places: Places, redis_server: RedisServer, command: tuple[str, ...]
+) -> None:
+    add_task(project, "task")
+    file = masc(project, "export", "room.jsonl", "--json").json["file"]
+    env, user = places.environment("redis"), secrets.token_hex(4)
+    if "--replace" in command:
+        assert masc(project, "import", file, env=env).status == 0
+    redis_server.ask("ACL", "SETUSER", user, "on", ">pw", "allkeys", "allchannels", "+@all", "-rename")
+    clerk = env | {"MASC_REDIS_URL": redis_server.url.replace("//", f"//{user}:pw@")}
+    refused = masc(project, *command, file, env=clerk)
+    assert (refused.status, refused.err.partition(":")[0]) == (1, "storage_rights_missing"), refused
+    assert "may not run RENAME" in refused.err and "+rename" in refused.err
+    redis_server.ask("ACL", "DELUSER", user)
 
 
 def test_a_default_name_and_what_people_see(project: Path) -> None:

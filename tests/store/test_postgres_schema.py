@@ -175,4 +175,24 @@ class TestAddress:
     def test_a_password_is_taken_out_of_messages(self) -> None:
         target = Target("postgres://me:hunter%2F2@here/db")
         assert target.clean("it was\n hunter/2, me") == "it was ***, me"
+
+    @pytest.mark.parametrize(
+        ("password", "text", "shown"),
+        [
+            ("a", "cannot reach the database at all", None),
+            ("a", "password=a host=far", "password=*** host=far"),
+            ("a", "password='a' host=far", "password='***' host=far"),
+            ("a", "postgresql://masc:a@far/data", "postgresql://masc:***@far/data"),
+            ("ser", 'no user "ser" on server', 'no user "***" on server'),
+            ("!", "postgresql://masc:!@far/data", "postgresql://masc:***@far/data"),
+            ("longpassword", "notlongpasswords", "not***s"),
+        ],
+    )
+    def test_a_short_password_is_not_taken_out_of_words(self, password: str, text: str, shown: str | None) -> None:
+        target = Target(f"postgresql://masc:{password}@far/data")
+        assert target.clean(text) == (shown or text)
+
+    def test_of_two_passwords_the_longer_is_taken_out_first(self) -> None:
+        target = Target("postgresql://masc:key@far/data?sslpassword=key-of-keys")
+        assert target.clean("password=key sslpassword=key-of-keys.") == "password=*** sslpassword=***."
         assert "hunter" not in str(target) + repr(target)

@@ -22,6 +22,7 @@ from masc_core.settings import Settings, load_settings
 from masc_core.store import _redis_start, opening
 from masc_core.store._redis_clock import ServerClock
 from masc_core.store._redis_keys import RoomKeys
+from masc_core.store._redis_rows import RIGHTS, RightsMissing
 from masc_core.store.driver import (
     Acquire,
     Append,
@@ -120,13 +121,35 @@ class TestFitness:
                 with pytest.raises(StorageBusy):
                     await store.line.turn(0.005).__aenter__()
             found = await store.dump()
-            with pytest.raises(StorageUnavailable, match="may not do this"):
-                await store.exchange(lambda _: found)
-            assert await store.dump() == found
             further = next(word for word in rights.split("`") if word.startswith("+watch "))
+            assert further == RIGHTS
             assert server.ask("ACL", "SETUSER", "masc", *further.split()) == b"+OK\r\n"
             await store.exchange(lambda _: found)
             assert await store.dump() == found
+
+    @pytest.mark.parametrize("missing", [*RIGHTS.replace("+", "").split(), "type"])
+    async def test_a_room_is_not_put_in_place_without_a_right_and_that_is_said(self, start: Any, missing: str) -> None:
+        server = start()
+        server.ask("ACL", "SETUSER", "clerk", "on", ">pw", "allkeys", "allchannels", "+@all", f"-{missing}")
+        async with RedisDriver(server.url, cluster="c") as store:
+            await use(store)
+            found = await store.dump()
+        async with RedisDriver(server.url.replace("//", "//clerk:pw@"), cluster="c") as store:
+            with pytest.raises(RightsMissing, match=rf"may not run {missing.upper()};.*\+rename") as refused:
+                await store.exchange(lambda _: found)
+            assert not refused.value.retryable and "try again" not in str(refused.value)
+            assert await store.dump() == found
+
+    async def test_a_right_that_a_script_lacks_is_said_too(self, start: Any) -> None:
+        server = start()
+        server.ask("ACL", "SETUSER", "clerk", "on", ">pw", "allkeys", "allchannels", "+@all", "-expire")
+        async with RedisDriver(server.url.replace("//", "//clerk:pw@"), cluster="c") as store:
+            await store.commit([], [Put(A, b"1")])
+            with pytest.raises(RightsMissing, match="may not run a command of a script"):
+                await store.exchange(lambda found: found)
+            server.ask("ACL", "SETUSER", "clerk", "-hmget", "-hkeys")
+            with pytest.raises(StorageUnavailable, match="its user may not run HKEYS"):
+                await store.dump()
 
     async def test_an_unreachable_server_stops_the_start_within_its_time(self) -> None:
         port = free_port()
