@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import orjson
@@ -227,7 +228,13 @@ def cut(text: str, most: int) -> str:
 
 def _cost(shown: Any) -> int:
     """About the tokens of what is shown, as JSON: the tokenizer itself is too much to load for this."""
-    return len(PIECE.findall(orjson.dumps(unstructure(shown)).decode())) + 1
+    return _pieces(orjson.dumps(unstructure(shown))) + 1
+
+
+# The same lines are shown call after call.
+@lru_cache(maxsize=1024)
+def _pieces(text: bytes) -> int:
+    return len(PIECE.findall(text.decode()))
 
 
 def _fitting(lines: list[L], most: int) -> tuple[list[L], int]:
