@@ -98,7 +98,7 @@ class Index:
     def ranked(self, query: str, factors: Mapping[int, float] | None = None) -> list[int]:
         """The numbers of the texts that answer a query, best first; ties in the order given. ``factors`` say which texts
         count more, or less."""
-        words = list(dict.fromkeys(map(self._known, self.words(query))))
+        words = list(dict.fromkeys(map(self._known, dict.fromkeys(self.words(query)))))
         total = sum(map(self._rarity, words)) or 1.0
         gained: dict[int, float] = {}
         met: dict[int, float] = {}
