@@ -38,6 +38,8 @@ _WEIGHTS = {
 }
 _FAVOUR = 1.6
 """What a tool that only shows counts more for a question, and one that changes something for an order."""
+_ASIDE = 1.4
+"""What a tool counts more for an order that is charged as a reading one but leaves something behind, such as a heartbeat."""
 _SWITCH = re.compile(r"\b(?:switch|turn)(?:ed|ing)?\b(.{1,40}?)\b(on|off)\b")
 _LEADS = (
     "hey|hi|hello|please|pls|now|just|and|so|then|well|also|quickly",
@@ -111,6 +113,7 @@ class Finder:
         numbered = list(enumerate(self._contracts))
         self._shows = {i: _FAVOUR for i, contract in numbered if contract.tool.limit == "read"}
         self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
+        self._changes |= {i: _ASIDE for i in self._shows if not self._contracts[i].tool.reads}
         self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME, COMMON)
         self._takes = [frozenset(self._index.words(_things(contract))) for contract in self._contracts]
 

@@ -72,7 +72,7 @@ class Agents:
         "alive here ping presence refresh dead long compile silence check stay remove work drop; signal last seen "
         "declared considered treated build test run busy silent quiet away minutes time timeout extend server report "
         "activate connect keep expiring reaped cleaned task right give_back brb afk continue mine not live yes hour "
-        "still ahead presume next lost slow"
+        "still ahead presume lost slow"
     ),
 )
 async def masc_heartbeat(ctx: Context, silent_for: Silence = 0) -> Beat:

@@ -185,6 +185,11 @@ def test_the_point_may_come_later_in_a_sentence(modes: Modes) -> None:
     assert _first(modes.finder, "This task here, please cancel it") == "masc_transition"
 
 
+def test_an_order_finds_what_is_charged_as_reading_but_leaves_something(modes: Modes) -> None:
+    for order in ("send a sign of life", "tell the system I'm alive"):
+        assert _first(modes.finder, order) == "masc_heartbeat"
+
+
 def test_to_issue_a_token_is_no_task(modes: Modes) -> None:
     assert _first(modes.finder, "issue a token") == "masc_auth_create_token"
     assert _first(modes.finder, "create task") == "masc_add_task"
