@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIKE", "ASKING", "CHANGING", "SAME"]
+__all__ = ["ALIKE", "ASKING", "CHANGING", "COMMON", "SAME"]
 
 ASKING = frozenset(
-    "am anybody anyone anything any are check count current did display do does has have how is list look overview see "
-    "show status summary tally view was were what when where which who whose why".split()
+    "am any anybody anyone anything anywhere are await breakdown browse check compare count current dashboard did "
+    "digest display do does enumerate examine find has have hear history how inspect inventory is know learn list "
+    "listen look lookup monitor names observe overview peek print progress query read recap remaining roster scan "
+    "scroll search see show since snapshot statistics stats status sum summary tally total view wait was watch were "
+    "what when where whether which who whom whose why wonder".split()
 )
 """Who begins with one of these mostly wants to know something."""
 CHANGING = frozenset(
-    "abandon accept acquire activate add adjust advertise allow announce answer approve archive ask assign authorise "
-    "authorize ban begin book branch bump call cancel cast change choose claim clean clear close complete confirm "
-    "create deactivate declare decline decrypt delegate delete deny deregister deprioritise deprioritize disable "
-    "disconnect discard drop edit enable encrypt end enter erase escalate evict exit extend file finish fork free "
-    "generate get give go grab grant hand hang hold inform invalidate issue join kick kill launch leave let lock log "
-    "lower make mark mint modify move nominate notify open pass pause pick ping post promote propose protect provide "
-    "prune publish purge put queue quit raise reap reclaim record refresh refuse register reject release remove renew "
-    "reply report request reserve reset resolve respond revert revoke rotate run save seal send set shut sign start stop "
-    "submit sweep swap switch take tear tell terminate throw tidy track turn unassign unlock unreserve update use veto "
-    "vote wipe withdraw write".split()
+    "abandon abolish abort accept acquire activate add adjust advertise allow announce answer apply approve archive "
+    "ask assign attach authorise authorize ban become begin bind block book branch bring bump call cancel cast change "
+    "choose claim clean clear clone close commit complete configure confirm connect convert coordinate copy create "
+    "deactivate declare decline decrease decrypt delegate delete deny deprioritise deprioritize deregister destroy "
+    "disable discard disconnect dispatch double drop duplicate edit eject enable encrypt end enforce enrol enroll "
+    "enter erase escalate escape establish evict exchange exclude exit expel explore extend file finish fire fix "
+    "forbid force forget fork free generate get give go grab grant halt hand hang harden hide hold hop i increase "
+    "inform initialise initialize install introduce invalidate invite issue join kick kill launch leave let lift "
+    "limit load lock log loosen lower make mark merge message migrate mint modify move my new nominate note notify "
+    "obtain offer open outsource pass pause pick ping place plan post prepare prevent produce prolong promote propose "
+    "protect provide prune publish purge push put queue quit raise rank reactivate reap reclaim record redo reduce "
+    "refresh refuse register reject release relinquish remove rename renew renounce reply report request require "
+    "reserve reset resolve respond restart restore restrict resume retire retry return revert revoke rewind roll "
+    "rotate run save say scramble seal secure select send separate set share shout shut sign silence slow snag spawn "
+    "speak split start stop store submit suspend swap sweep switch take talk tear tell terminate throw tidy tighten "
+    "track transfer try tune turn unassign unblock undo unlock unreserve unseal unsubscribe update upgrade use veto "
+    "void vote warn whisper wipe withdraw work wrap write".split()
 )
 """Who begins with one of these wants to change something."""
 
 SAME = """
 not no without never none neither nor cannot no_longer no_more not_any_more any_more anymore not_any_longer any_longer
-task ticket issue todo job chore story work_item action_item subtask
-agent bot teammate colleague coworker co_worker team_mate member workmate assistant tester reviewer
+python sql postgres postgresql mysql sqlite redis docker kubernetes k8s terraform react vue angular css html golang
+python rust java kotlin swift typescript javascript frontend front_end backend back_end
+python devops linux aws node php ruby
+model gpt opus sonnet haiku llm llama
+task ticket issue todo job chore story work_item action_item subtask to_do to_dos
+agent bot teammate colleague coworker co_worker team_mate member workmate assistant tester reviewer participant attendee fellow
 agent claude gemini codex cursor copilot
 everyone everybody crew folks all_agents whole_team all_teammates all_members the_team whole_group whole_room all_others
 somebody someone anybody anyone
@@ -81,6 +95,81 @@ roster directory_of
 history log_of
 henceforth from_now_on from_here_on
 old ancient past former previous earlier
+history historical historic
+irreversible irrevocable irrevocably permanent permanently
+result outcome
+answer reply respond response
+notify inform notification
+unfinished incomplete
+dangerous risky hazardous unsafe
+concurrent parallel simultaneous simultaneously at_the_same_time
+stranger outsider intruder guest anonymous
+expire lapse run_out expiry expiration
+renew extend prolong
+leak compromise
+busy occupied
+free idle available unoccupied
+undo revert rollback roll_back
+inbox mailbox
+majority quorum consensus
+unused never_used
+announce announcement proclaim
+delegate outsource hand_off hand_over
+throw_away discard scrap
+sum total altogether
+clash conflict collide overlap collision
+pause halt suspend
+database store storage disk at_rest
+valid validity
+exchange trade swap
+obsolete superfluous unnecessary
+role privilege
+assign allocate
+mint_token issue_token issue_a_token issue_me_a_token issue_new_token issue_a_new_token
+mint_token issue_credential issue_a_credential issue_an_api_key
+reject decline refuse deny veto disapprove
+copy clone duplicate
+find search locate
+consumption usage consume
+rotate replace
+note write_down jot_down note_down
+request ask
+maximum max
+minimum min
+speak talk
+forbid prohibit
+idle sleep
+at_once immediately right_away straight_away instantly
+deadline due
+abort cancel call_off
+exclusive exclusively
+subtree subfolder subdirectory
+fix repair mend
+take took taken
+give gave given
+start begin began begun commence
+break broke broken
+choose chose chosen
+come came
+draw drew drawn
+fall fell fallen
+forget forgot forgotten
+freeze froze
+hide hid hidden
+hold held
+lose lost
+mean meant
+pay paid
+run ran
+say said
+speak spoke spoken
+stand stood
+steal stole stolen
+stick stuck
+tell told
+think thought
+throw threw thrown
+write wrote written
 """
 """Words that are taken for the first of their line."""
 
@@ -110,7 +199,7 @@ task item work assignment backlog board
 agent worker peer somebody partner
 everyone everybody team group others all
 vote decision decide option choice
-expert capability know good knows python rust sql typescript javascript java css frontend backend kubernetes
+expert capability know good knows python
 directory path workspace repository
 worktree workspace clone branch copy
 permission right role access
@@ -129,5 +218,17 @@ overview status summary
 alternative different other branch fork variant
 pause permission approval
 cost budget
+leave exit out off
+lock hold exclusive reserve block
+join enter inside
+dead stuck lost gone
+crypt encrypt secret
 """
 """Words that count, to a degree, for the others of their line."""
+
+COMMON = """
+go come one two set let back take put here now only last long good else thing stuff already not anything nobody like same
+bit way time away around through far even ever soon later right sure really certain different up day hour find stop tell
+finish room agent own everything anyone
+"""
+"""Words of so many questions that they say little about any."""

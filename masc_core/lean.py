@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
-from masc_core._thesaurus import ALIKE, ASKING, CHANGING, SAME
+from masc_core._thesaurus import ALIKE, ASKING, CHANGING, COMMON, SAME
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
 from masc_core.contracts import Contract, contract_of
@@ -36,13 +36,31 @@ _WEIGHTS = {
     "description": (0.5, 0.5),
     "arguments": (0.2, 0.5),
 }
-_FAVOUR = 1.4
+_FAVOUR = 1.6
 """What a tool that only shows counts more for a question, and one that changes something for an order."""
+_ASIDE = 1.4
+"""What a tool counts more for an order that is charged as a reading one but leaves something behind, such as a heartbeat."""
 _SWITCH = re.compile(r"\b(?:switch|turn)(?:ed|ing)?\b(.{1,40}?)\b(on|off)\b")
+_LEADS = (
+    "hey|hi|hello|please|pls|now|just|and|so|then|well|also|quickly",
+    "(?:can|could|would|will) (?:you|we|i|somebody|someone)",
+    "i(?: woul|')d like(?: you)?(?: to)?",
+    "i(?: really)?(?: want| need| have|'ve got| wish| am going|'m going|'m about| am about| must| should)(?: you)? to",
+    "i must|i should|we (?:want|need|have) to|we (?:should|must)",
+    "it(?: i|')s time to|time to|go ahead and|help me(?: to)?",
+    "(?:how|where) (?:do|can|should|could|would) (?:i|we|you|one)|how to|(?:is there )?an?y? way to|to",
+    "(?:give|get|tell|show|bring|hand|send|notify|let)(?: me| us)?(?: an?| the)?(?: short| full| quick)?"
+    "(?= (?:as soon|when|what|which|who|how|know|overview|list|summary|roster|snapshot|digest|total|history|breakdown)\\b)",
+)
+_LEAD = re.compile(rf"\W*(?:(?:{'|'.join(_LEADS)})\b[\s,]*)+")
+"""What people say before they say what they want."""
+_CLAUSE = re.compile(r"[;,.:!?]\s+|\b(?:and|so|but|then|please)\s+")
+"""Where a sentence may come to its point."""
 _NUMBERED = re.compile(r"\b([a-z]+)[- ]#?\d+\b")
 _TAKES = 1.5
 """What a tool counts more that takes what a query names with a number, such as task-7."""
-_FILE = re.compile(r"\S*\w[./]\S*")
+_FILE = re.compile(r"\S*(?:\w[./]\w|\w/)\S*|(?<!\S)\.\w\S*")
+_TITLE = re.compile(r"\"[^\"]+\"|\u201c[^\u201d]+\u201d|`[^`]+`|(?<!\w)'[^']+'(?!\w)")
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
 ToolName = Annotated[str, Bound(minLength=1, maxLength=64)]
@@ -95,7 +113,8 @@ class Finder:
         numbered = list(enumerate(self._contracts))
         self._shows = {i: _FAVOUR for i, contract in numbered if contract.tool.limit == "read"}
         self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
-        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME)
+        self._changes |= {i: _ASIDE for i in self._shows if not self._contracts[i].tool.reads}
+        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME, COMMON)
         self._takes = [frozenset(self._index.words(_things(contract))) for contract in self._contracts]
 
     def find(self, query: str) -> list[Contract]:
@@ -103,17 +122,31 @@ class Finder:
         name = "_".join(query.lower().split())
         exact = [c for c in self._contracts if c.tool.name in {name, f"masc_{name}"}]
         query = _plain(query)
-        first = query.split()[:1]
-        factors = self._shows if ASKING.intersection(first) else self._changes if CHANGING.intersection(first) else {}
+        factors = self._intent(query)
         named = frozenset(self._index.words(" ".join(_NUMBERED.findall(query))))
         factors = {i: factors.get(i, 1.0) * (_TAKES if named & takes else 1.0) for i, takes in enumerate(self._takes)}
         return exact + [c for i in self._index.ranked(query, factors) if (c := self._contracts[i]) not in exact]
 
+    def _intent(self, query: str) -> Mapping[int, float]:
+        """What the first word that says it makes count more."""
+        for clause in _CLAUSE.split(query):
+            word = clause.lstrip().partition(" ")[0].partition("'")[0].strip(",")
+            if word in ASKING:
+                return self._shows
+            if word in CHANGING:
+                return self._changes
+        return {}
+
 
 def _plain(query: str) -> str:
-    """A query whose "turn the light on" says "turn on", and that names no file: which one, no tool's words can tell."""
-    query = _SWITCH.sub(lambda found: f"turn {found[2]}{found[1]}", query.lower())
-    return _FILE.sub(" file ", query)
+    """A query that begins with what is wanted, whose "turn the light on" says "turn on", and that names no file and no
+    title: which one, no tool's words can tell."""
+    query = query.lower().replace("\u2019", "'")
+    query = _TITLE.sub(" ", query).strip() or query
+    query = _SWITCH.sub(lambda found: f"turn {found[2]}{found[1]}", query)
+    query = " ".join(_FILE.sub(" file ", query).split())
+    lead = _LEAD.match(query)
+    return query[lead.end() :] if lead else query
 
 
 def _things(contract: Contract) -> str:

@@ -7,12 +7,10 @@ text. Words are compared by their stems (Snowball English), after words and phra
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 
 __all__ = ["Index"]
 
@@ -29,9 +27,13 @@ _STOP = frozenset(
 )
 _ALIKE = 0.2
 """What a word counts that only means much the same."""
-_SLIP = 0.8
+_SLIPPING = 5
+"""How long a word is at least that may be a slip: one letter makes too many short words another one."""
 _FIRST = 1.25
 """What the first word counts: of an order it is the verb."""
+_COMMON = 0.25
+"""The share of the texts that a common word counts as if it were in, where it is in fewer: a few texts do not show how
+common a word is."""
 _WEAK = 0.3
 """What scores less than this part of the best is no answer."""
 
@@ -40,7 +42,7 @@ class Index:
     """Texts with named fields, each field with a weight and a strength of length normalisation (0 to 1).
 
     ``same`` has groups of words that are one word, ``alike`` groups of words that stand for one another to a degree; one
-    group a line, the words of a phrase joined by ``_``.
+    group a line, the words of a phrase joined by ``_``. ``common`` has words that are in many questions of any kind.
     """
 
     def __init__(
@@ -49,12 +51,12 @@ class Index:
         weights: Mapping[str, tuple[float, float]],
         alike: str = "",
         same: str = "",
+        common: str = "",
     ) -> None:
         # A stemmer for thirty languages takes 20 ms to import; most servers never search.
         from snowballstemmer import stemmer  # type: ignore[import-untyped]
 
-        self._stem = stemmer("english").stemWord
-        stem = cache(self._stem)  # not kept: queries are anybody's words
+        self._stem = stem = _Stems(stemmer("english").stemWord)
         self._stop = {stem(word) for word in _STOP}
         groups = [[_stems(word, stem) for word in group.split()] for group in same.splitlines()]
         self._one = {word: group[0] for group in groups for word in group}
@@ -63,7 +65,9 @@ class Index:
         self._phrase = re.compile(rf"\b(?:{'|'.join(phrases) or '(?!)'})\b")
         fields = [{name: self._words(text.get(name, ""), stem) for name in weights} for text in texts]
         mean = {name: max(1.0, sum(len(f[name]) for f in fields) / max(1, len(fields))) for name in weights}
-        self._weighted = [
+        self._count = len(fields)
+        self._common = frozenset(self._words(common, stem))
+        weighted = [
             _sum(
                 {
                     word: weight * n / (1 - norm + norm * len(field[name]) / mean[name])
@@ -73,56 +77,68 @@ class Index:
             )
             for field in fields
         ]
-        self._frequency = Counter(word for weighted in self._weighted for word in weighted)
+        self._frequency = Counter(word for each in weighted for word in each)
+        self._postings = self._posted(weighted)
+        self._worths: dict[str, Mapping[int, float]] = {}
         self._alike: dict[str, set[str]] = {}
         for group in alike.splitlines():
             stems = {word for entry in group.split() for word in self._words(entry, stem)}
             for word in stems:
                 self._alike.setdefault(word, set()).update(stems - {word})
+        stem.freeze()
+
+    def _posted(self, weighted: Sequence[Mapping[str, float]]) -> dict[str, dict[int, float]]:
+        """What each text that has a word gains by it."""
+        postings: dict[str, dict[int, float]] = {}
+        for i, words in enumerate(weighted):
+            for word, weight in words.items():
+                postings.setdefault(word, {})[i] = self._rarity(word) * weight / (_SATURATION + weight)
+        return postings
 
     def ranked(self, query: str, factors: Mapping[int, float] | None = None) -> list[int]:
         """The numbers of the texts that answer a query, best first; ties in the order given. ``factors`` say which texts
         count more, or less."""
-        words = dict.fromkeys(map(self._known, self.words(query)))
+        words = list(dict.fromkeys(map(self._known, dict.fromkeys(self.words(query)))))
         total = sum(map(self._rarity, words)) or 1.0
-        shares = {word: self._rarity(word) / total for word in words}
+        gained: dict[int, float] = {}
+        met: dict[int, float] = {}
+        for word in words:
+            share = self._rarity(word) / total
+            much = _FIRST if word == words[0] else 1.0
+            for i, worth in self._worth(word).items():
+                gained[i] = gained.get(i, 0.0) + worth * much
+                met[i] = met.get(i, 0.0) + share
         factors = factors or {}
-        scored = [
-            (self._score(weighted, shares) * factors.get(i, 1.0), -i) for i, weighted in enumerate(self._weighted)
-        ]
+        # Less the more of the question a text says nothing to.
+        scored = [(gain * math.sqrt(met[i]) * factors.get(i, 1.0), -i) for i, gain in gained.items()]
         best = max(scored, default=(0.0, 0))[0]
-        return [-i for score, i in sorted(scored, reverse=True) if score > 0 and score >= best * _WEAK]
+        return [-i for score, i in sorted(scored, reverse=True) if score >= best * _WEAK]
 
     def words(self, text: str) -> list[str]:
         """What is compared of a text: stems, what means the same made one, without the words that say nothing."""
         return self._words(text, self._stem)
 
-    def _score(self, weighted: Mapping[str, float], words: Mapping[str, float]) -> float:
-        """The sum over the words, less the more of the question a text says nothing to."""
-        first = next(iter(words), "")
-        gains = {word: self._worth(word, weighted) * (_FIRST if word == first else 1) for word in words}
-        met = sum(share for word, share in words.items() if gains[word])
-        return sum(gains.values()) * math.sqrt(met)
-
-    def _worth(self, word: str, weighted: Mapping[str, float]) -> float:
-        """What a text gains by having a word or, where it has not, the best of those that mean much the same."""
-        if word in weighted:
-            return self._saturated(word, weighted)
-        found = (self._saturated(other, weighted) for other in self._alike.get(word, ()) if other in weighted)
-        return _ALIKE * max(found, default=0.0)
-
-    def _saturated(self, word: str, weighted: Mapping[str, float]) -> float:
-        return self._rarity(word) * weighted[word] / (_SATURATION + weighted[word])
+    def _worth(self, word: str) -> Mapping[int, float]:
+        """What each text gains by having a word, or the best of those that mean much the same."""
+        if word not in self._worths and (word in self._frequency or word in self._alike):
+            worths = dict(self._postings.get(word, {}))
+            for other in self._alike.get(word, ()):
+                for i, worth in self._postings.get(other, {}).items():
+                    worths[i] = max(worths.get(i, 0.0), _ALIKE * worth)
+            self._worths[word] = worths
+        return self._worths.get(word, {})
 
     def _rarity(self, word: str) -> float:
-        n = self._frequency[word]
-        return math.log(1 + (len(self._weighted) - n + 0.5) / (n + 0.5))
+        n: float = self._frequency[word]
+        if word in self._common:
+            n = max(n, self._count * _COMMON)
+        return math.log(1 + (self._count - n + 0.5) / (n + 0.5))
 
     def _known(self, word: str) -> str:
-        """The word, or the known one it is most likely a slip of."""
-        if word in self._frequency or word in self._alike or len(word) < 4:
+        """The word, or the known one of which it is a slip of the pen."""
+        if word in self._frequency or word in self._alike or len(word) < _SLIPPING:
             return word
-        return next(iter(difflib.get_close_matches(word, self._frequency, 1, _SLIP)), word)
+        return next((other for other in self._frequency if _one_slip(word, other)), word)
 
     def _words(self, text: str, stem: Callable[[str], str]) -> list[str]:
         stems = self._phrase.sub(lambda found: self._one[found[0]], _stems(text, stem))
@@ -130,9 +146,39 @@ class Index:
         return [word for word in words if word not in self._stop]
 
 
+class _Stems(dict[str, str]):
+    """Stems of words, which take longer to find than all the rest. Once frozen it keeps no more: queries are anybody's
+    words."""
+
+    def __init__(self, stem: Callable[[str], str]) -> None:
+        self._stem = stem
+        self._frozen = False
+
+    def freeze(self) -> None:
+        self._frozen = True
+
+    def __call__(self, word: str) -> str:
+        return self[word]
+
+    def __missing__(self, word: str) -> str:
+        stem = self._stem(word)
+        if not self._frozen:
+            self[word] = stem
+        return stem
+
+
 def _stems(text: str, stem: Callable[[str], str]) -> str:
     text = _ENDING.sub("", _NOT.sub(" not", text.lower().replace("\u2019", "'")))
     return " ".join(map(stem, _WORD.findall(text.replace("_", " "))))
+
+
+def _one_slip(one: str, other: str) -> bool:
+    """Whether a letter was left out, doubled, mistaken or changed places, not the first one."""
+    if one[0] != other[0] or abs(len(one) - len(other)) > 1:
+        return False
+    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    one, other = one[start:], other[start:]
+    return one[1:] in (other, other[1:]) or one == other[1:] or (one[1::-1] + one[2:]) == other
 
 
 def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -47,9 +47,10 @@ class Enabled:
     errors=(BindRequiresAuth,),
     examples=({}, {"require_token": True, "admin_name": "admin"}),
     keywords=(
-        "protect secure require mandatory everyone agent anonymous enforce activate credential auth tokens login without not "
-        "work; enable known strangers lock down start admin introduce private identify identification prove identity valid "
-        "keep intruders unauthorised unauthorized guests outsiders harden room server only set necessary"
+        "protect secure require mandatory everyone agent anonymous enforce activate credential auth tokens login "
+        "without not work; enable known strangers lock down start admin introduce private identify identification "
+        "prove identity valid keep intruders unauthorised unauthorized guests outsiders harden room server only set "
+        "necessary walk safe mode"
     ),
 )
 async def masc_auth_enable(
@@ -104,8 +105,9 @@ class Disabled:
     caller=CallerUse.NONE,
     errors=(BindRequiresAuth,),
     keywords=(
-        "disable stop remove not open allowed free credential auth tokens require login optional secure; everyone somebody "
-        "everything identification drop lift abolish enforce guests unprotect room server mandatory work log anonymous access"
+        "disable stop remove not open allowed free credential auth tokens require login optional secure; everyone "
+        "somebody everything identification drop lift abolish enforce guests unprotect room server mandatory work log "
+        "anonymous access trust nothing roles relax"
     ),
 )
 async def masc_auth_disable(ctx: Context) -> Disabled:
@@ -146,8 +148,9 @@ class AuthStatus:
     effect=READ,
     role=READER,
     keywords=(
-        "activate role mine permission right expiring allowed protect auth credential tokens require login server secure; "
-        "status enable admin whoami who until permit check set log open identity level valid room demand necessary"
+        "activate role mine permission right expiring allowed protect auth credential tokens require login server "
+        "secure; status enable admin whoami who until permit check set log open identity level valid room demand "
+        "necessary"
     ),
 )
 async def masc_auth_status(ctx: Context) -> AuthStatus:

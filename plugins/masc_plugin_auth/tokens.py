@@ -77,8 +77,9 @@ class TokenCreated(TokenIssued):
     errors=(AuthDisabled, LastAdmin),
     examples=({"agent_name": "claude", "role": "worker"},),
     keywords=(
-        "task new grant hand agent invite workers admin promote tokens credential login; create generate role valid hour day "
-        "user onboard provide somebody mint register add elevate temporary access read only reader right"
+        "new mint grant hand agent invite workers admin promote tokens credential login; create generate role valid "
+        "hour day user onboard provide somebody mint register add elevate temporary access read only reader right "
+        "newcomer key build ci pass permit badge entry"
     ),
 )
 async def masc_auth_create_token(
@@ -109,8 +110,8 @@ async def masc_auth_create_token(
     errors=(AuthDisabled,),
     examples=({"agent_name": "claude", "token": "0" * 64},),
     keywords=(
-        "mine renew extend expiring swap replace old run tokens credential login; refresh prolong soon exchange trade rotate "
-        "fresh new reissue task update ran almost end session valid outdated yesterday"
+        "mine renew extend expiring swap replace old run tokens credential login; refresh prolong soon exchange trade "
+        "rotate fresh new reissue mint update ran almost end session valid outdated yesterday alive"
     ),
 )
 async def masc_auth_refresh(
@@ -160,9 +161,9 @@ class Revoked:
     errors=(CredentialNotFound, LastAdmin),
     examples=({"agent_name": "claude"},),
     keywords=(
-        "remove away blocked kick agent leak compromised not tokens credential login access; revoke withdraw invalid void ban "
-        "lock right somebody stolen kill terminate longer cancelled expel exclude fire off user shut steal allowed untrusted "
-        "suspended unauthorised bad more take"
+        "remove away blocked kick agent leak compromised not tokens credential login access; revoke withdraw invalid "
+        "void ban lock right somebody stolen kill terminate longer cancelled expel exclude fire off user shut steal "
+        "allowed untrusted suspended unauthorised bad more take good cut lost exposed gone key immediately"
     ),
 )
 async def masc_auth_revoke(ctx: Context, agent_name: AgentName) -> Revoked:
@@ -211,8 +212,8 @@ class CredentialList:
     effect=READ,
     role=ADMIN,
     keywords=(
-        "show credential task who hold role admin expiring create agent allowed tokens login soon; exist holders expiry until "
-        "name run user register enter permission last whom audit every people everyone access"
+        "show credential mint who hold role admin expiring create agent allowed tokens login soon; exist holders "
+        "expiry until name run user register enter permission last whom audit every people everyone access inventory"
     ),
 )
 async def masc_auth_list(ctx: Context) -> CredentialList:

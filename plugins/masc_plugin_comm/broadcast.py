@@ -56,9 +56,10 @@ class Sent:
     limit="broadcast",
     examples=({"agent_name": "claude", "message": "@gemini the parser is ready for review"},),
     keywords=(
-        "everyone tell information announce post say message public portal group heads mentions reply know shout write warn "
-        "let greet people; notify send common main room chat news note ping change test fail deploying freeze frozen publish "
-        "spread word shared alert hello status update open speak talk address guys thread question morning whole agent"
+        "everyone tell information announce post say message public portal group heads mentions reply know shout "
+        "write warn let greet people; notify send common main room chat news note ping change test fail deploying "
+        "freeze frozen publish spread word shared alert hello status update open speak talk address guys thread "
+        "question morning whole agent build breaking merge refactor api outage restart megaphone"
     ),
 )
 async def masc_broadcast(

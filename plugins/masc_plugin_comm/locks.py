@@ -77,9 +77,10 @@ class Unlocked:
     errors=(FileLocked,),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
     keywords=(
-        "file directory reserve blocked exclusive path keep change edit hold extend off touching modify; protect prevent "
-        "access acquire nobody somebody else write conflict collide collision concurrent sure work check lock mine claim "
-        "secure safe guard overwrite step toes race simultaneous parallel alone refactor renew longer subtree hand stop"
+        "file directory reserve blocked exclusive path keep change edit hold extend off touching modify; protect "
+        "prevent access acquire nobody somebody else write conflict collide collision concurrent sure work check lock "
+        "mine claim secure safe guard overwrite step toes race simultaneous parallel alone refactor renew longer "
+        "subtree hand stop dibs"
     ),
 )
 async def masc_lock(
@@ -143,8 +144,8 @@ def _locked(ctx: Context, file_path: str, lock: Lock) -> FileLocked:
     errors=(LockNotOwner, StaleFence),
     examples=({"agent_name": "claude", "file_path": "src/app.py"},),
     keywords=(
-        "file remove release give_back finish edit hold lock not off; directory free drop reserve change held exclusive "
-        "access open unblock relinquish available unprotect lift now somebody else touching let take"
+        "file remove release give_back finish edit hold lock not off; directory free drop reserve change held "
+        "exclusive access open unblock relinquish available unprotect lift now somebody else touching let take"
     ),
 )
 async def masc_unlock(ctx: Context, file_path: FilePath, fence: Fence | None = None) -> Unlocked:

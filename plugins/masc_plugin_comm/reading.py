@@ -82,9 +82,10 @@ class _Wanted:
     caller=CallerUse.OPTIONAL,
     examples=({"since_seq": 41, "limit": 20},),
     keywords=(
-        "chat conversation said wrote write post new news mentions feed message talk announce; read history say written catch "
-        "latest last recent missing since number inbox scroll portal discussion thread transcript log received incoming mail "
-        "mailbox unread happening away older newer mine name public look through somebody room"
+        "chat conversation said wrote write post new news mentions feed message talk announce; read history say "
+        "written catch latest last recent missing since number inbox scroll portal discussion thread transcript log "
+        "received incoming mail mailbox unread happening away older newer mine name public look through somebody room "
+        "communication lately fetch whoever"
     ),
 )
 async def masc_messages(

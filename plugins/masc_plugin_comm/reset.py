@@ -33,9 +33,9 @@ class WasReset:
     errors=(ConfirmRequired, ConfirmInvalid),
     examples=({}, {"confirm": True}),
     keywords=(
-        "wipe remove everything start data room contents; reset clear finish zero scratch fresh factory board destroy whole "
-        "entire throw away task message confirm restart empty blank slate gone reinitialise reinitialize flush discard every "
-        "irreversible"
+        "wipe remove everything start data room contents; reset clear finish zero scratch fresh factory board destroy "
+        "whole entire throw away task message confirm restart empty blank slate gone reinitialise reinitialize flush "
+        "discard every irreversible nothing ashes history backup copy export burn forget"
     ),
 )
 async def masc_reset(ctx: Context, confirm: bool = False, confirm_code: ConfirmCode | None = None) -> WasReset:

@@ -39,8 +39,9 @@ class ArchiveView:
     effect=READ,
     role=READER,
     keywords=(
-        "archive old finish close year search give_back complete back cleaned; history month week long ago browse went gone "
-        "find ever retrieve recall dig older resolve remove vanished lost not board record last yesterday ages task"
+        "archive old finish close year search give_back complete back cleaned; history month week long ago browse "
+        "went gone find ever retrieve recall dig older resolve remove vanished lost not board record last yesterday "
+        "ages task happened solved"
     ),
 )
 async def masc_archive_view(

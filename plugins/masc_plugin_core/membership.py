@@ -52,9 +52,9 @@ class RoomChosen:
     errors=(BindingRequired, PathNotAllowed),
     examples=({"path": "."},),
     keywords=(
-        "switch change point wrong repository directory instead coordinate connect work; choose select pick move enter "
-        "different workspace path cd session hop jump relocate bind attach target root location cwd worktree elsewhere sister "
-        "home base server right not open board room"
+        "switch change point wrong repository directory instead coordinate connect work; choose select pick move "
+        "enter different workspace path cd session hop jump relocate bind attach target root location cwd worktree "
+        "elsewhere sister home base server right not open board room subsequent service retarget monorepo"
     ),
 )
 async def masc_set_room(ctx: Context, path: RoomPath) -> RoomChosen:
@@ -95,8 +95,9 @@ class Initialised:
     auto_join=False,
     creates_room="always",
     keywords=(
-        "initialise coordinate directory room masc not set none; prepare time shared space workspace repository exist missing "
-        "yet create fresh store gitignore scaffold setup install begin brand empty database configuration ready first run"
+        "initialise coordinate directory room masc not set none; prepare time shared space workspace repository exist "
+        "missing yet create fresh store gitignore scaffold setup install begin brand empty database configuration "
+        "ready first run establish lay foundations area collaboration scratch kickoff"
     ),
 )
 async def masc_init(ctx: Context) -> Initialised:
@@ -153,9 +154,9 @@ class Admitted(Membership):
     caller=CallerUse.OPTIONAL,
     errors=(AgentNameRequired, InvalidRoomSecret),
     keywords=(
-        "register enter connect agent new name mine enrol participate arrived part let show get; reconnect rejoin introduce "
-        "become team hello hi nickname alias identity known under session id secret login sign give_back crash log add "
-        "present hop aboard hey call nick know put room"
+        "register enter connect agent new name mine enrol participate arrived part let show get; reconnect rejoin "
+        "introduce become team hello hi nickname alias identity known under session id secret login sign give_back "
+        "crash log add present hop aboard hey call nick know put room presence membership admit seat come"
     ),
 )
 async def masc_join(
@@ -239,9 +240,9 @@ class Started:
     errors=(BindingRequired, PathNotAllowed, StorageBusy, BudgetExceeded),
     examples=({"task_title": "Fix login"},),
     keywords=(
-        "quick start onboard session begin one call arrived new work fix register task; going kick single step everything "
-        "piece straight away join create claim title hello bring along shortcut ready hit run fastest jump right fresh "
-        "immediately combined whole docs set first command"
+        "quick start onboard session begin one call arrived new work fix register task; going kick single step "
+        "everything piece straight away join create claim title hello bring along shortcut ready hit run fastest jump "
+        "right fresh immediately combined whole docs set first command commence day"
     ),
 )
 async def masc_start(
@@ -301,9 +302,9 @@ class Left:
     idempotent=True,
     auto_join=False,
     keywords=(
-        "sign off leave room finish shut everything end mine going remove go; exit today disconnect team goodbye bye day down "
-        "release hold hand claim keep good agent session resign retire detach part shift stop participate log away pull pool "
-        "return work free stuff"
+        "sign off leave room finish shut everything end mine going remove go; exit today disconnect team goodbye bye "
+        "day down release hold hand claim keep good agent session resign retire detach part shift stop participate "
+        "log away pull pool return work free stuff weekend whatever goodnight offline walk later hang"
     ),
 )
 async def masc_leave(ctx: Context, keep_tasks: bool = False) -> Left:

@@ -126,10 +126,10 @@ async def _describe(ctx: Context, active: Active) -> Config:
     errors=(ModeFixed, Unauthorized, BudgetTooSmall),
     examples=({"mode": "full"},),
     keywords=(
-        "enable disable tools reduce context more activate categories; going mode minimal standard solo parallel lean full "
-        "preset show limit save tokens fewer budget hide load unload vote portal not fit default toolset functions feature "
-        "bigger smaller larger whole profile shrink cut trim window expose unlock capability switch expand extend add remove "
-        "unavailable missing hidden access"
+        "enable disable tools reduce context more activate categories; going mode minimal standard solo parallel lean "
+        "full preset show limit save tokens fewer budget hide load unload vote portal not fit default toolset "
+        "functions feature bigger smaller larger whole profile shrink cut trim window expose unlock capability switch "
+        "expand extend add remove unavailable missing hidden access toolbox offered needless short visible turn"
     ),
 )
 async def masc_switch_mode(
@@ -222,8 +222,9 @@ async def _switch_own(ctx: Context, chosen: Selection | None) -> tuple[str, Sele
     needs_room=False,
     start_room=True,
     keywords=(
-        "configuration mode tokens cost tools show unused categories plugins choose; enable switch available current activate "
-        "not install version server set options preferences setup profile information count overhead context load preset"
+        "configuration mode tokens cost tools show unused categories plugins choose; enable switch available current "
+        "activate not install version server set options preferences setup profile information count overhead context "
+        "load preset present effective consume waste find heavy"
     ),
 )
 async def masc_get_config(ctx: Context) -> Config:

@@ -135,9 +135,10 @@ class Status:
     caller=CallerUse.OPTIONAL,
     needs_room=False,
     keywords=(
-        "overview state room going now agent task unread mentions wait anything paused stand right report snapshot attention; "
-        "situation whole happening current moment look project lock catch backend cluster storage pulse health check digest "
-        "brief play who new quick news suspended halted run things here everyone left message everything"
+        "overview state room going now agent task unread mentions wait anything paused stand right report snapshot "
+        "attention; situation whole happening current moment look project lock catch backend cluster storage pulse "
+        "health check digest brief play who new quick news suspended halted run things here everyone left message "
+        "everything important today busy short"
     ),
 )
 async def masc_status(ctx: Context) -> Status:

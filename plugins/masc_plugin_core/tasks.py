@@ -92,9 +92,10 @@ class Added:
     errors=(TaskNotFound, AgentNotFound),
     examples=({"title": "Fix login", "priority": 2},),
     keywords=(
-        "create new open file down write feature request somebody fix task flaky; enter backlog board queue note remember "
-        "later bug look item assign depends high priority reserve touching add record plan schedule update upgrade improve "
-        "refactor docs test broken memory leak blocked server crash reminder put"
+        "create new open file down write feature request somebody fix task flaky; enter backlog board queue note "
+        "remember later bug look item assign depends high priority reserve touching add record plan schedule update "
+        "upgrade improve refactor docs test broken memory leak blocked server crash reminder put discovered noticed "
+        "found capture jot follow-up idea requirement defect wish prerequisite checklist"
     ),
 )
 async def masc_add_task(
@@ -155,9 +156,9 @@ class Listed:
     effect=READ,
     role=READER,
     keywords=(
-        "show open pending left progress assign somebody finish wait work task whose cancelled available; backlog remaining "
-        "unfinished unassigned mine board kanban everything nobody begun start yet high priority outstanding upcoming plan "
-        "sprint overview filter status assignee item unclaimed supposed plate"
+        "show open pending left progress assign somebody finish wait work task whose cancelled available; backlog "
+        "remaining unfinished unassigned mine board kanban everything nobody begun start yet high priority "
+        "outstanding upcoming plan sprint overview filter status assignee item unclaimed supposed plate due"
     ),
 )
 async def masc_tasks(
@@ -231,8 +232,8 @@ class Claimed:
     ),
     examples=({"task_id": "task-001"},),
     keywords=(
-        "take pick assign mine name start task reserve; grab ownership dibs work specific self let mark acquire seize snag "
-        "tackle handle owner id book first one"
+        "take pick assign mine name start task reserve; grab ownership dibs work specific self let mark acquire seize "
+        "snag tackle handle owner id book first one commit volunteer"
     ),
 )
 async def masc_claim(ctx: Context, task_id: TaskId, expected_version: VersionNumber | None = None) -> Claimed:
@@ -256,8 +257,9 @@ class Next:
     limit="task_ops",
     errors=(RoomPaused, BudgetExceeded),
     keywords=(
-        "pick something free automatically next work now nothing idle hand task match assign; choose fetch pull available "
-        "most important queue dequeue top whatever highest priority find suitable capability unclaimed unassigned"
+        "pick something free automatically next work now nothing idle hand task match assign; choose fetch pull "
+        "available most important queue dequeue top whatever highest priority find suitable capability unclaimed "
+        "unassigned whichever bored spare best care fits urgent auto ready"
     ),
 )
 async def masc_claim_next(
@@ -305,9 +307,9 @@ _ROW_ERRORS = (
     errors=_ROW_ERRORS,
     examples=({"task_id": "task-001", "action": "start"},),
     keywords=(
-        "status progress cancelled abandon give_back return unassigned begin start work claim release not finish task; change "
-        "state move drop duplicate obsolete unclaimed shift update stop paused hand scrap kill call off close relinquish let "
-        "nobody queue set take mark"
+        "status progress cancelled abandon give_back return unassigned begin start work claim release not finish "
+        "task; change state move drop duplicate obsolete unclaimed shift update stop paused hand scrap kill call off "
+        "close relinquish let nobody queue set take mark undo reopen reassign pool stuck invalid needless"
     ),
 )
 async def masc_transition(
@@ -344,8 +346,9 @@ class Done:
     errors=(TaskNotFound, TaskNotClaimed, TaskOwnedByOther, TaskInvalidState, VersionConflict),
     examples=({"task_id": "task-001", "notes": "fixed in abc123"},),
     keywords=(
-        "finish mark close deliver check off ready wrap merged shipped success hand turn task; resolve accomplished report "
-        "tick through unblock note item finalise finalize implemented fix conclude result agent solved work green set"
+        "finish mark close deliver check off ready wrap merged shipped success hand turn task; resolve accomplished "
+        "report tick through unblock note item finalise finalize implemented fix conclude result agent solved work "
+        "green set pass fulfilled deliverable unlocks"
     ),
 )
 async def masc_done(
@@ -384,8 +387,9 @@ class Reprioritised:
     errors=(TaskNotFound, TaskInvalidState),
     examples=({"task_id": "task-001", "priority": 1},),
     keywords=(
-        "urgent priority lower first; important raise bump down rank more less wait escalate top backlog item handle hot "
-        "sooner later low high medium level increase decrease reduce promote downgrade upgrade mark bug move"
+        "urgent priority lower first; important raise bump down rank more less wait escalate top backlog item handle "
+        "hot sooner later low high medium level increase decrease reduce promote downgrade upgrade mark bug move "
+        "matters order hurry rush become severity number demote"
     ),
 )
 async def masc_update_priority(ctx: Context, task_id: TaskId, priority: Priority) -> Reprioritised:

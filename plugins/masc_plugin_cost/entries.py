@@ -40,8 +40,9 @@ class Logged:
         {"agent_name": "claude", "cost_usd": 0.0182, "model": "large", "input_tokens": 4200, "output_tokens": 370},
     ),
     keywords=(
-        "record track add mine entries cost tokens used; log note write down save enter book credential report input output "
-        "ledger paid burned consumed euros session run api llm prompt finish charge register keep tally usage model"
+        "record track add mine entries cost tokens used; log note write down save enter book credential report input "
+        "output ledger paid burned consumed euros session run api llm prompt finish charge register keep tally usage "
+        "model invoice receipt made"
     ),
 )
 async def masc_cost_log(

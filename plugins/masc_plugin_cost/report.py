@@ -42,8 +42,9 @@ class Report:
     role=READER,
     examples=({"period": "weekly", "agent": "claude"},),
     keywords=(
-        "total breakdown statistics most cost week month budget overview burned tokens model; sum report show consumption per "
-        "agent task today went stats day hour cheapest priciest dearest rate usage"
+        "total breakdown statistics most cost week month budget overview burned tokens model; sum report show "
+        "consumption per agent task today went stats day hour cheapest priciest dearest rate usage paid highest "
+        "overall accumulated financial"
     ),
 )
 async def masc_cost_report(

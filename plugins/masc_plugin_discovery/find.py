@@ -42,8 +42,9 @@ class Found:
     role=READER,
     examples=({"capability": "python"},),
     keywords=(
-        "know search look agent somebody capability expert help ask database for work; who find good experience helper secure "
-        "write whom python rust sql person experienced familiar trained best suited suitable specialise debug test code"
+        "know search look agent somebody capability expert help ask database for work; who find good experience "
+        "helper secure write whom python rust sql person experienced familiar trained best suited suitable specialise "
+        "debug test code way masters fluent understands knowledgeable"
     ),
 )
 async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found:

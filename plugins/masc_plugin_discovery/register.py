@@ -25,9 +25,9 @@ class Registered:
     idempotent=True,
     examples=({"agent_name": "claude", "capabilities": ["python", "review"]},),
     keywords=(
-        "mine capability advertise good know profile specialise tag; declared announce publish tell say update change show "
-        "add describe java test python agent learned now replace overwrite reset expert languages frameworks experience speak "
-        "known write let set"
+        "mine capability advertise good know profile specialise tag; declared announce publish tell say update change "
+        "show add describe java test python agent learned now replace overwrite reset expert languages frameworks "
+        "experience speak known write let set docs offer teach trained"
     ),
 )
 async def masc_register_capabilities(ctx: Context, capabilities: Capabilities) -> Registered:

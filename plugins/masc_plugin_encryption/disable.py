@@ -29,8 +29,8 @@ class Disabled:
     caller=CallerUse.NONE,
     errors=(MigrationInProgress,),
     keywords=(
-        "disable stop plain longer encrypt store; new leave readable open revert unseal undo turn cease storage disk rest "
-        "data database not"
+        "disable stop plain longer encrypt store; new leave readable open revert unseal undo turn cease data "
+        "not clear henceforth"
     ),
 )
 async def masc_encryption_disable(ctx: Context) -> Disabled:

@@ -33,8 +33,8 @@ class Generated:
     transactional=False,
     examples=({}, {"output": "base64", "deliver": "result"}),
     keywords=(
-        "create new fresh random secret key encrypt bytes aes make; generate produce keygen material base64 hex master vault "
-        "hand bits show crypto cryptographic"
+        "create new fresh random secret key encrypt bytes aes make; generate produce keygen material base64 hex "
+        "master vault hand bits show crypto cryptographic later somewhere passphrase entropy"
     ),
 )
 async def masc_generate_key(

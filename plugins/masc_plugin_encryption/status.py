@@ -32,8 +32,9 @@ class EncryptionStatus:
     effect=READ,
     role=READER,
     keywords=(
-        "key conversion migration finish encrypt store; status available check secure unread already yet left state algorithm "
-        "comes off work data database record storage disk rest plain"
+        "key conversion migration finish encrypt store; status available check secure unread already yet left state "
+        "algorithm comes off work data database record storage disk rest plain progress safe protected scrambled far "
+        "converted re-encryption"
     ),
 )
 async def masc_encryption_status(ctx: Context) -> EncryptionStatus:

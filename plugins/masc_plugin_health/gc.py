@@ -82,9 +82,10 @@ class _Sum:
     caller=CallerUse.NONE,
     transactional=False,
     keywords=(
-        "collect cleaned old finish item maintenance archive week clutter everything end; garbage cleanup tidy task vote "
-        "message housekeeping prune wipe compact expiring older day preview dry run move away sweep record declutter stuff "
-        "things junk trash leftover entries reduce size trim vacuum retention long ago routine stale remove data board full"
+        "collect cleaned remove old finish item maintenance archive week clutter everything end; garbage cleanup tidy task "
+        "vote message housekeeping prune wipe compact expiring older day preview dry run move away sweep record "
+        "declutter stuff things junk trash leftover entries reduce size trim vacuum retention long ago routine stale "
+        "remove data board full lying around month lighten shrink lean slim"
     ),
 )
 async def masc_gc(ctx: Context, days: Days = 7, dry_run: bool = False) -> Collected:

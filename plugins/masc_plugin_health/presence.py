@@ -69,9 +69,10 @@ class Agents:
     errors=(AgentNotFound,),
     examples=({"agent_name": "claude", "silent_for": 600},),
     keywords=(
-        "alive here ping presence refresh dead long compile silence check stay remove work drop; signal last seen declared "
-        "considered treated build test run busy silent quiet away minutes time timeout extend server report activate connect "
-        "keep expiring reaped cleaned task right give_back brb afk continue mine not live yes hour still"
+        "alive here ping presence refresh dead long compile silence check stay remove work drop; signal last seen "
+        "declared considered treated build test run busy silent quiet away minutes time timeout extend server report "
+        "activate connect keep expiring reaped cleaned task right give_back brb afk continue mine not live yes hour "
+        "still ahead presume lost slow"
     ),
 )
 async def masc_heartbeat(ctx: Context, silent_for: Silence = 0) -> Beat:
@@ -103,8 +104,9 @@ async def _unread(ctx: Context, agent: Agent, presence: Presence) -> Unread:
     effect=READ,
     role=READER,
     keywords=(
-        "show every agent details capability type register work name who profile can do; roster directory table full inactive "
-        "left old known ever seen last status page everyone overview belongs team people workers finish gone one count exist"
+        "show every agent details capability type register work name who profile can do; roster directory table full "
+        "inactive left old known ever seen last status page everyone overview belongs team people workers finish gone "
+        "one count exist membership together include offline know entire"
     ),
 )
 async def masc_agents(ctx: Context, include_inactive: bool = False, limit: Limit = 50, offset: Offset = 0) -> Agents:

@@ -39,9 +39,10 @@ class Cleanup:
     auto_join=False,
     transactional=False,
     keywords=(
-        "dead remove evict hold process respond not orphan dead block agent; cleaned kick reaped sweep clear silent gone lost "
-        "free reclaim recover task lock work still inactive unreachable offline time timeout came abandon stuck expel session "
-        "wipe lingering leftover throw take give_back mine"
+        "dead remove evict hold process respond not orphan dead block agent; cleaned kick reaped sweep clear silent "
+        "gone lost free reclaim recover task lock work still inactive unreachable offline time timeout came abandon "
+        "stuck expel session wipe lingering leftover throw take give_back mine freed since hangs behind unlock hours "
+        "fix"
     ),
 )
 async def masc_cleanup_zombies(ctx: Context) -> Cleanup:

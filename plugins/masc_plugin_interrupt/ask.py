@@ -69,10 +69,10 @@ class _Look:
     errors=(CheckpointNotFound,),
     examples=({"agent_name": "claude", "task_id": "task-001", "step": 3, "action": "drop table", "message": "Sure?"},),
     keywords=(
-        "ask human user permission approval confirm dangerous risky remove wait deploying person somebody need clearance; "
-        "check first destructive production paused step whether allowed stop request raise decision checkpoint save state "
-        "owner ahead until hold proceed agent sign off escalate urgent irreversible sensitive manual oversight second pair "
-        "eyes force push drop table"
+        "ask human user permission approval confirm dangerous risky remove wait deploying person somebody need "
+        "clearance; check first destructive production paused step whether allowed stop request raise decision "
+        "checkpoint save state owner ahead until hold proceed agent sign off escalate urgent irreversible sensitive "
+        "manual oversight second pair eyes force push drop table sure continue agrees consult sanity verify"
     ),
 )
 async def masc_interrupt(

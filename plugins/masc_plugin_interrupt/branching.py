@@ -93,9 +93,9 @@ class Branched:
     errors=(CheckpointNotFound, CheckpointInvalidState),
     examples=({"agent_name": "claude", "task_id": "task-001", "source_step": 3, "branch_name": "other way"},),
     keywords=(
-        "off fork old checkpoint step give_back rewind return alternative save different; branch going try retry path way "
-        "plan explore variant start run state second workflow approach roll rollback revert undo redo resume point time split "
-        "route attempt version experience duplicate copy"
+        "off fork old checkpoint step give_back rewind return alternative save different; branch going try retry path "
+        "way plan explore variant start run state second workflow approach roll rollback revert undo redo resume "
+        "point time split route attempt version experience duplicate copy failed idea"
     ),
 )
 async def masc_branch(ctx: Context, task_id: TaskId, source_step: Step, branch_name: BranchName) -> Branched:

@@ -34,9 +34,9 @@ class Decided:
     errors=(InterruptNotFound, CheckpointInvalidState),
     examples=({"agent_name": "gemini", "task_id": "task-001", "comment": "go ahead"},),
     keywords=(
-        "approval yes allowed accept permit grant confirm auth let continue proceed ahead request wait checkpoint interrupt "
-        "step dangerous; permission agent risky ask agree sure fine resume unblock clear positive answer decision carry "
-        "deploying sign off human say"
+        "approval yes allowed accept permit grant confirm auth let continue proceed ahead request wait checkpoint "
+        "interrupt step dangerous; permission agent risky ask agree sure fine resume unblock clear positive answer "
+        "decision carry deploying sign off human say good green nod"
     ),
 )
 async def masc_approve(
@@ -56,9 +56,10 @@ async def masc_approve(
     errors=(InterruptNotFound, CheckpointInvalidState),
     examples=({"agent_name": "gemini", "task_id": "task-001", "reason": "take a backup first"},),
     keywords=(
-        "not say deny refuse turn down stop blocked request permission interrupt human let allowed permit; reject decline "
-        "forbid disallow veto disapprove wait agent checkpoint risky step prevent disagree nope negative answer decision "
-        "cancelled because wrong dangerous halted shoot pending deploying"
+        "not say deny refuse turn down stop blocked request permission interrupt human let allowed permit; reject "
+        "decline forbid disallow veto disapprove wait agent checkpoint risky step prevent disagree nope negative "
+        "answer decision cancelled because wrong dangerous halted shoot pending deploying wont explain against thumbs "
+        "bad"
     ),
 )
 async def masc_reject(

@@ -70,9 +70,9 @@ class Pending:
     role=READER,
     examples=({}, {"task_id": "task-001", "include_resolved": True}),
     keywords=(
-        "show wait open approval request human permission mine confirm; unanswered question interrupt checkpoint blocked "
-        "undecided reject queue sign off somebody decision attention outstanding anything stuck held answer recent resolve "
-        "ask decide who"
+        "show wait open approval request human permission mine confirm; unanswered question interrupt checkpoint "
+        "blocked undecided reject queue sign off somebody decision attention outstanding anything stuck held answer "
+        "recent resolve ask decide who"
     ),
 )
 async def masc_pending_interrupts(

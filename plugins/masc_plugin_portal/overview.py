@@ -113,9 +113,10 @@ class PortalStatus:
     limit="read",
     examples=({"agent_name": "claude"}, {"agent_name": "claude", "peek": True}),
     keywords=(
-        "show request answer reply respond result ask sent portal connect conversation private whisper peer unanswered what; "
-        "status check inbox read look unread wait delegate responsive outcome received came news anything open message "
-        "pending ready yet incoming outstanding assign link chat partner line send return finish"
+        "show request answer reply respond result ask sent portal connect conversation private whisper peer "
+        "unanswered what; status check inbox read look unread wait delegate responsive outcome received came news "
+        "anything open message pending ready yet incoming outstanding assign link chat partner line send return "
+        "finish already side"
     ),
 )
 async def masc_portal_status(

@@ -49,9 +49,10 @@ class PortalSent:
         {"agent_name": "gemini", "reply_to": "a2a-000001", "result_status": "completed", "message": "looks good"},
     ),
     keywords=(
-        "message ask request hand task answer reply respond finish fail pass portal private line whisper; send write delegate "
-        "report result outcome open tell return order agent show through off outsource forward transmit deliver mine "
-        "counterpart link connect conversation chat peer partner something only two"
+        "message ask request hand task answer reply respond finish fail pass portal private line whisper; send write "
+        "delegate report result outcome open tell return order agent show through off outsource forward transmit "
+        "deliver mine counterpart link connect conversation chat peer partner something only two successful received "
+        "subcontract"
     ),
 )
 async def masc_portal_send(

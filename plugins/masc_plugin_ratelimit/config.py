@@ -47,9 +47,10 @@ class LimitsInForce:
     caller=CallerUse.NONE,
     examples=({}, {"broadcast_per_minute": 30}),
     keywords=(
-        "adjust configuration raise increase allowed per set number limit call minutes; change tune lower more fewer stricter "
-        "looser broadcasts read maximum double halve slowed down speed show force permit rules everyone bump loosen relax "
-        "tighten restrict threshold new values policy team modify request burst"
+        "adjust configuration raise increase allowed per set number limit call minutes; change tune lower more fewer "
+        "stricter looser broadcasts read maximum double halve slowed down speed show force permit rules everyone bump "
+        "loosen relax tighten restrict threshold new values policy team modify request burst strict tight generous "
+        "bigger higher ceiling"
     ),
 )
 async def masc_rate_limit_config(

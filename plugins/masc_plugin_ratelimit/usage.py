@@ -47,8 +47,9 @@ class Usage:
     effect=READ,
     role=READER,
     keywords=(
-        "mine left usage call limit; remaining close more allowed available wait until often fast reach error still budget "
-        "slowed blocked retry next cooldown consumption current exceeded hit request minutes burst"
+        "mine left usage call limit; remaining close more allowed available wait until often fast reach error still "
+        "budget slowed blocked retry next cooldown consumption current exceeded hit request minutes burst near "
+        "consumed reset"
     ),
 )
 async def masc_rate_limit_status(ctx: Context, agent_name: AgentName | None = None) -> Usage:

@@ -47,7 +47,8 @@ class CastBallot:
     examples=({"agent_name": "gemini", "vote_id": "vote-001", "choice": "SQLite"},),
     keywords=(
         "cast mine choose yes pick change preferences count vote options decision put; submit choice not voice answer "
-        "withdraw cancelled propose favour favor against support say abstain select revise mind opinions register"
+        "withdraw cancelled propose favour favor against support say abstain select revise mind opinions register "
+        "abstention retract pro contra"
     ),
 )
 async def masc_vote_cast(

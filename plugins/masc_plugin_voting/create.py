@@ -73,9 +73,10 @@ class Created:
         },
     ),
     keywords=(
-        "create start call ask let everyone choose between propose decide democratic opinions preferences arrange vote "
-        "options decision; open hold new team group disagree disagreement consensus majority choice alternative question "
-        "think collect agreement organise organize run together set"
+        "create start call ask let everyone choose between propose decide democratic opinions preferences arrange "
+        "vote options decision; open hold new team group disagree disagreement consensus majority choice alternative "
+        "question think collect agreement organise organize run together set settle jointly design date multiple "
+        "deadline undecided matter either"
     ),
 )
 async def masc_vote_create(

@@ -90,9 +90,9 @@ class Votes:
     errors=(VoteNotFound,),
     examples=({"vote_id": "vote-001"},),
     keywords=(
-        "result outcome tally count won who lead stand end decide going vote options decision settled show how everyone "
-        "already over; winner win majority time left missing current score turnout particular reach quorum enough voters "
-        "close yet details"
+        "result outcome tally count won who lead stand end decide going vote options decision settled show how "
+        "everyone already over; winner win majority time left missing current score turnout particular reach quorum "
+        "enough voters close yet details single passed ahead accepted agreed"
     ),
 )
 async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
@@ -109,8 +109,8 @@ async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
     role=READER,
     examples=({"status": "pending"},),
     keywords=(
-        "show vote open run pending end options decision result; ongoing old close going part tied expiring every now current "
-        "finish recent history overview upcoming undecided anything"
+        "show vote open run pending end options decision result; ongoing old close going part tied expiring every now "
+        "current finish recent history overview upcoming undecided anything decided missed"
     ),
 )
 async def masc_votes(ctx: Context, status: Filter = "all", limit: PageSize = 20) -> Votes:

@@ -43,9 +43,9 @@ BranchName = Annotated[str, Bound(minLength=1, maxLength=200), Verbatim()]
     errors=(NotAGitRepository, BranchNotFound, WorktreeConflict, GitFailed),
     examples=({"task_id": "task-001"},),
     keywords=(
-        "new separate mine feature develop clone not repository isolation parallel step worktree branch copy directory set; "
-        "create add check work off main disturbing collide task tree fork playground scratch environment git workspace base "
-        "release code"
+        "new separate mine feature develop clone not repository isolation parallel step worktree branch copy "
+        "directory set; create add check work off main disturbing collide task tree fork playground scratch "
+        "environment git workspace base release code edits interfere"
     ),
 )
 async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: BranchName | None = None) -> Created:
@@ -61,8 +61,9 @@ async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: Branc
     errors=(WorktreeNotFound, WorktreeDirty, BranchUnmerged, NotAGitRepository, GitFailed),
     examples=({"task_id": "task-001"},),
     keywords=(
-        "remove merged finish leftover wipe worktree branch copy directory go cleaned; drop throw away tear down discard "
-        "prune force uncommitted cleanup obsolete old stale not feature dismantle git workspace isolation repository"
+        "remove merged finish leftover wipe worktree branch copy directory go cleaned; drop throw away tear down "
+        "discard prune force uncommitted cleanup obsolete old stale not feature dismantle git workspace isolation "
+        "repository landed unused"
     ),
 )
 async def masc_worktree_remove(ctx: Context, task_id: TaskId, force: bool = False) -> Removed:
@@ -76,9 +77,9 @@ async def masc_worktree_remove(ctx: Context, task_id: TaskId, force: bool = Fals
     transactional=False,
     errors=(NotAGitRepository, GitFailed),
     keywords=(
-        "show directory workspace owner check overlap conflict file merged clash worktree branch copy; who exist dirty "
-        "uncommitted ahead behind commits base touching both somebody status fork unmerged modify change collision common "
-        "agent whose git isolation repository work"
+        "show directory workspace owner check overlap conflict file merged clash worktree branch copy; who exist "
+        "dirty uncommitted ahead behind commits base touching both somebody status fork unmerged modify change "
+        "collision common agent whose git isolation repository work same between edits"
     ),
 )
 async def masc_worktree_list(ctx: Context) -> Worktrees:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from masc_core.errors import InvalidArgument
-from masc_core.lean import Finder
+from masc_core.lean import Finder, _plain
 from masc_core.modes import Modes
 from masc_core.plugins import load
 from masc_core.search import Index
@@ -19,8 +19,8 @@ SETS: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("tool_questio
 WISHES: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("tool_wishes.json").read_bytes())["sets"]
 QUESTIONS = [question for each in SETS for question in each["questions"]]
 RIGHT = 0.95
-LEARNED = (0.92, 0.98)
-UNSEEN = (0.86, 0.96)
+LEARNED = (0.93, 0.985)
+UNSEEN = (0.87, 0.975)
 """The least shares of wishes with the right tool first, and among the first three."""
 
 
@@ -47,7 +47,7 @@ def test_the_right_tool_comes_first(modes: Modes, record_property: Any) -> None:
 
 @pytest.mark.parametrize("learned", [True, False], ids=["learned", "held out"])
 def test_the_right_tool_is_found_for_wishes_in_any_words(modes: Modes, learned: bool, record_property: Any) -> None:
-    asked = [q for each in WISHES if (each["name"] != "held out") is learned for q in each["questions"]]
+    asked = [q for each in WISHES if each["name"].startswith("learned") is learned for q in each["questions"]]
     found = [[contract.tool.name for contract in modes.finder.find(q["question"])[:3]] for q in asked]
     first = sum(names[:1] == [q["tool"]] for names, q in zip(found, asked, strict=True)) / len(asked)
     in_three = sum(q["tool"] in names for names, q in zip(found, asked, strict=True)) / len(asked)
@@ -91,6 +91,14 @@ def test_slips_of_the_pen_are_forgiven(modes: Modes) -> None:
     assert _first(modes.finder, "encription status") == "masc_encryption_status"
 
 
+def test_a_slip_is_one_letter_and_another_word_is_none() -> None:
+    index = Index([{"name": "broadcast"}, {"name": "posted"}, {"name": "catch"}], {"name": (1.0, 0.5)})
+    for slip in ("brodcast", "broadcasst", "braodcast", "broadcest"):
+        assert index.ranked(slip) == [0]
+    for other in ("postgres", "hatch", "roadcast", "broad"):
+        assert index.ranked(other) == []
+
+
 def test_what_answers_little_of_the_question_is_left_out(modes: Modes) -> None:
     assert len(modes.finder.find("cast my vote")) < 10
 
@@ -132,6 +140,60 @@ def test_words_and_phrases_that_mean_the_same_are_one() -> None:
     assert index.ranked("quitting") == index.ranked("signing off") == [1]
     assert index.ranked("no longer") == index.ranked("doesn't") == [2]
     assert index.ranked("off") == []
+
+
+def test_a_common_word_says_less_than_its_rarity() -> None:
+    texts = [{"name": "go"}, {"name": "fig"}, *({"name": f"tree{n}"} for n in range(8))]
+    weights = {"name": (1.0, 0.5)}
+    assert Index(texts, weights).ranked("go fig") == [0, 1]
+    assert Index(texts, weights, common="go").ranked("go fig") == [1, 0]
+
+
+def test_the_best_of_a_word_and_those_like_it_counts() -> None:
+    texts = [{"name": "gourd", "text": "plum"}, {"name": "plum"}]
+    weights = {"name": (100.0, 0.5), "text": (0.001, 0.5)}
+    index = Index(texts, weights, alike="gourd plum")
+    assert index.ranked("plum") == [1, 0]
+
+
+def test_a_search_keeps_no_word_of_a_query() -> None:
+    index = Index([{"name": "fig"}], {"name": (1.0, 0.5)})
+    index.ranked("my secret figs")
+    assert "secret" not in repr(vars(index))
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("could you please release the lock", "release the lock"),
+        ("how do I leave the room?", "leave the room?"),
+        ("I want to know what it costs", "know what it costs"),
+        ("give me a list of all the votes", "list of all the votes"),
+        ("unlock docs/api.md.", "unlock file"),
+        ("I locked it for now.", "i locked it for now."),
+        ("start 'encrypt the vault' now", "start now"),
+        ("'encrypt the vault'", "'encrypt the vault'"),
+    ],
+)
+def test_what_somebody_wants_is_told_from_how_it_is_said(said: str, meant: str) -> None:
+    assert _plain(said) == meant
+
+
+def test_the_point_may_come_later_in_a_sentence(modes: Modes) -> None:
+    asked = "This room here; is authentication on?"
+    assert modes.finder.find(asked)[0].tool.name == "masc_auth_status"
+    assert _first(modes.finder, "This task here, please cancel it") == "masc_transition"
+
+
+def test_an_order_finds_what_is_charged_as_reading_but_leaves_something(modes: Modes) -> None:
+    for order in ("send a sign of life", "tell the system I'm alive"):
+        assert _first(modes.finder, order) == "masc_heartbeat"
+
+
+def test_to_issue_a_token_is_no_task(modes: Modes) -> None:
+    assert _first(modes.finder, "issue a token") == "masc_auth_create_token"
+    assert _first(modes.finder, "create task") == "masc_add_task"
+    assert _first(modes.finder, "list all tickets") == "masc_tasks"
 
 
 def test_a_switch_is_read_whatever_stands_between(modes: Modes) -> None:
