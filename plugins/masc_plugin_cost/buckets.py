@@ -179,10 +179,20 @@ async def logged_since(ctx: Context, since: str | None, agent: str | None = None
         pages = [page for page in pages if agent in (None, page.agent.lower())]
         return Selection(pages, (0,) * len(pages))
     window = Window(since, ctx.now)
-    opened = await _open_pages(ctx, window, agent)
-    edge = tuple(await _edge(ctx, window, opened, agent))
-    pages = [*opened, *await _full_pages(ctx, window, opened, agent)]
-    return Selection(pages, tuple(map(window.first_slot, pages)), edge)
+    pages = [page for page in await _pages_from(ctx, window) if agent in (None, page.agent.lower())]
+    edge = await _edge(ctx, window, pages, agent)
+    return Selection(pages, tuple(map(window.first_slot, pages)), tuple(edge))
+
+
+async def _pages_from(ctx: Context, window: Window) -> list[Bucket]:
+    """The open and the full pages that a window needs: of the top level all from its begin on, what is stamped later than now
+    among them, of the others those of that stretch."""
+    view = ctx.collection(BUCKETS)
+    pages = await view.scan("", LEVELS, low=index_value(window.begin[LEVELS]))
+    for level in range(1, LEVELS):
+        start, slot = window.begin[level]
+        pages += await view.scan("", level, start, low=slot)
+    return pages
 
 
 async def open_pages(ctx: Context, level: int, start: int, agent: str | None) -> list[Bucket]:
@@ -210,15 +220,6 @@ async def open_pages_from(ctx: Context, start: int, agent: str | None) -> list[B
     # What is stamped later than now was logged before somebody set the clock back.
     later = await ctx.collection(BUCKETS).scan("", LEVELS, low=index_value((now + 1,)))
     return found + [page for page in later if page.last == OPEN and agent in (None, page.agent.lower())]
-
-
-async def _full_pages(ctx: Context, window: Window, opened: Sequence[Bucket], agent: str | None) -> list[Bucket]:
-    """The full pages of the same stretches that reach into the window."""
-    found: list[Bucket] = []
-    for level, start in dict.fromkeys((page.level, page.start) for page in opened if page.page):
-        begin, slot = window.begin[level]
-        found += await ctx.collection(BUCKETS).scan("", level, start, low=slot if start == begin else 0, high=OPEN)
-    return [page for page in found if agent in (None, page.agent.lower())]
 
 
 async def _edge(ctx: Context, window: Window, opened: Sequence[Bucket], agent: str | None) -> list[Part]:
