@@ -15,7 +15,7 @@ import orjson
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from masc_core.remembered import memo_of, remembered_together
+from masc_core.remembered import all_shared, memo_of, remembered_together
 from masc_core.store.transaction import LogPosition
 
 __all__ = ["PlainData", "structure", "unstructure"]
@@ -25,6 +25,8 @@ T = TypeVar("T")
 PlainData = Annotated[Any, "plain"]
 """Lists, dicts and scalars that are stored as they are, without a look inside: for large fields. Never change one in place."""
 
+_LARGE = 16_384
+"""Bytes of plain data that are not kept."""
 _converter = Converter(detailed_validation=False, forbid_extra_keys=False)
 
 
@@ -66,7 +68,7 @@ def _list_factory(declared: Any) -> Any:
             make = _converter.get_unstructure_hook(kind)
             return [make(record) for record in records]
 
-        if len(records) < 2 or memo_of(records[0]) is None:
+        if not all_shared(records):
             return each()
         packed = remembered_together(records, declared, lambda: _packed(each()))
         return orjson.loads(packed) if packed else each()
@@ -75,10 +77,11 @@ def _list_factory(declared: Any) -> Any:
 
 
 def _packed(plain: Any) -> bytes:
-    """Plain data as JSON, from which a copy is made faster than from itself; empty where JSON does not hold it as it is."""
+    """Plain data as JSON, from which a copy is made faster than from itself; empty where JSON does not hold it as it is, or
+    it is too much to keep."""
     try:
         packed = orjson.dumps(plain)
-        return packed if orjson.loads(packed) == plain else b""
+        return packed if len(packed) <= _LARGE and orjson.loads(packed) == plain else b""
     except TypeError:
         return b""
 

@@ -12,12 +12,13 @@ from functools import wraps
 from operator import is_
 from typing import Any, Final, TypeVar
 
-__all__ = ["memo_of", "remembered", "remembered_together", "share"]
+__all__ = ["all_shared", "memo_of", "remembered", "remembered_together", "share"]
 
 R = TypeVar("R")
 D = TypeVar("D")
 _MOST: Final = 4096
 """Records that are marked at once: a bound should something that is kept hold its own record."""
+_MOST_TOGETHER: Final = 128
 
 
 class _Kept(weakref.ref[Any]):
@@ -31,6 +32,9 @@ class _Kept(weakref.ref[Any]):
 
 _kept: Final[dict[int, _Kept]] = {}
 """By the identity of the record: its equality would take longer than what is saved."""
+
+_together: Final[dict[tuple[int, Hashable], tuple[list[weakref.ref[Any]], Any]]] = {}
+"""By the identity of the first record and what is asked; those asked for lately come last."""
 
 
 def share(record: R) -> R:
@@ -70,17 +74,23 @@ def remembered(derive: Callable[[R], D]) -> Callable[[R], D]:
     return derived
 
 
+def all_shared(records: Sequence[object]) -> bool:
+    """Whether there is something to remember of these records together."""
+    return bool(records) and None not in map(memo_of, records)
+
+
 def remembered_together(records: Sequence[object], asked: Hashable, make: Callable[[], D]) -> D:
-    """What ``make`` makes of all these records, and of nothing else but what ``asked`` says. Where the first of them is
-    shared, the last answer to a question is remembered with it."""
-    memo = memo_of(records[0]) if records else None
-    if memo is None:
-        return make()
-    if (known := memo.get(asked)) is not None:
+    """What ``make`` makes of all these records, and of nothing else but what ``asked`` says. Of what was asked lately the last
+    answer is remembered; see :func:`all_shared`."""
+    place = id(records[0]), asked
+    if (known := _together.pop(place, None)) is not None:
         before = [reference() for reference in known[0]]
         if len(before) == len(records) and all(map(is_, before, records)):
+            _together[place] = known
             found: D = known[1]
             return found
     made = make()
-    memo[asked] = [weakref.ref(record) for record in records], made
+    if len(_together) >= _MOST_TOGETHER:
+        del _together[next(iter(_together))]
+    _together[place] = [weakref.ref(record) for record in records], made
     return made

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from masc_core.frozen import is_record
-from masc_core.remembered import memo_of, remembered_together
+from masc_core.remembered import all_shared, memo_of, remembered_together
 from masc_core.values import CONTROLS
 
 __all__ = ["printable", "printable_lines", "render"]
@@ -23,6 +23,8 @@ _CONTROL = re.compile(CONTROLS)
 _BARE = re.compile(r"[\w./:@+-]+\Z").match
 _QUOTES = re.compile('"+').findall
 _CONTAINERS = frozenset({dict, list})
+_LARGE = 16_384
+"""Characters of lines that are not kept."""
 
 
 def render(structured: Mapping[str, Any], headline: str = "", result: Any = None) -> str:
@@ -70,7 +72,15 @@ def _listed(items: Sequence[Any], records: Sequence[Any], kind: type) -> list[st
             lines += known
         return lines
 
-    return remembered_together(records, (_listed, kind), each)
+    if not all_shared(records):
+        return each()
+    # What is too much to keep is kept as nothing.
+    known = remembered_together(records, (_listed, kind), lambda: _few(each()))
+    return known or each()
+
+
+def _few(lines: list[str]) -> list[str]:
+    return lines if sum(map(len, lines)) <= _LARGE else []
 
 
 @cache

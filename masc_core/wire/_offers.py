@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import mcp_types as types
@@ -157,9 +156,14 @@ def schemas_with_headers(modes: Modes) -> Callable[[str], Mapping[str, Any] | No
     """The schemas, by name, of the tools that have arguments repeated as HTTP headers. The others, all but a plugin's, need
     not be looked through at every call."""
 
-    @lru_cache(maxsize=512)
+    plain: set[str] = set()
+
     def schema(name: str) -> Mapping[str, Any] | None:
-        listed = modes.input_schema(name)
-        return listed if X_MCP_HEADER_KEY in json.dumps(listed) else None
+        if name in plain or (listed := modes.input_schema(name)) is None:
+            return None
+        if X_MCP_HEADER_KEY in json.dumps(listed):
+            return listed
+        plain.add(name)
+        return None
 
     return schema

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import stat
 import sys
 import threading
@@ -115,6 +116,8 @@ async def open_sink(fd: int, unread: Callable[[], object]) -> Sink:
     """A sink writing ``fd``, which stays open. ``unread`` is called as soon as nobody reads any more, if that can be seen."""
     if not _pollable(fd):
         return _FileSink(fd)
+    if stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return _SocketSink(fd)
     pipe = os.fdopen(os.dup(fd), "wb", buffering=0)
     transport, protocol = await asyncio.get_running_loop().connect_write_pipe(lambda: _Flow(unread), pipe)
     return _PipeSink(transport, protocol)
@@ -165,12 +168,9 @@ class _Flow(asyncio.BaseProtocol):
         self._lose()
         self.writable.set()
 
-    # uvloop and asyncio watch a write pipe for its reader going away, as if it were a source.
+    # uvloop watches a write pipe for its reader going away, as if it were a source.
     def eof_received(self) -> None:
         self._lose()
-
-    def data_received(self, data: bytes) -> None:
-        """Nothing is ever read here; a socket may still carry something."""
 
     def _lose(self) -> None:
         self.lost = True
@@ -196,6 +196,36 @@ class _PipeSink:
         # Everything was written already, or never will be.
         if not self._transport.is_closing():
             self._transport.abort()
+
+
+class _SocketSink:
+    """A socket. It may be written to when its other direction has ended, which some clients see to at once, or when requests
+    come in by it; asyncio's transports for pipes take either for the end."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(fd))
+        self._socket.setblocking(False)
+        self._sending: asyncio.Task[None] | None = None
+
+    async def write(self, data: bytes) -> None:
+        if self._sending is None or self._sending.done():
+            with contextlib.suppress(BlockingIOError):
+                data = data[self._socket.send(data) :]
+        if data:
+            # A line that has been begun is finished, whatever becomes of who waits for it.
+            self._sending = asyncio.create_task(self._send_after(self._sending, data))
+            await asyncio.shield(self._sending)
+
+    async def _send_after(self, before: asyncio.Task[None] | None, data: bytes) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+            before.exception()
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    def close(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+        self._socket.close()
 
 
 class _FileSink:

@@ -20,6 +20,8 @@ __all__ = ["Share", "Sums", "sums_of"]
 
 MOST_FOLLOWED: Final = 8
 """Reports of a room, by what they are about, that are followed at once."""
+MOST_SHARED: Final = 256
+"""Lines of a report that are remembered as they were shown; more would push out what other calls remember."""
 _TASK_KEYS = {"": "-", "-": '"-"'}
 """How a report names no task, and a task whose id is what stands for none."""
 
@@ -68,7 +70,8 @@ class _Column:
             known = before.get(key)
             if known is None or known[0] != sums:
                 entries, inputs, outputs, micro = sums
-                known = sums.copy(), share(Share(key, entries, inputs, outputs, usd(micro)))
+                made = Share(key, entries, inputs, outputs, usd(micro))
+                known = sums.copy(), share(made) if len(self.sums) <= MOST_SHARED else made
             self._shares[key] = known
         self._changed = False
 

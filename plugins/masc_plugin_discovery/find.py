@@ -6,7 +6,7 @@ from masc_core import READ, READER, Context, tool
 from masc_core.agents import recorded_status
 from masc_core.frozen import frozen
 from masc_core.records import Agent, AgentStatus, Presence
-from masc_core.remembered import remembered_together, share
+from masc_core.remembered import memo_of, share
 from masc_core.values import Capability, capability_key
 
 __all__ = ["Capable", "Found", "masc_find_by_capability"]
@@ -73,9 +73,11 @@ async def _having(ctx: Context, capability: str) -> tuple[list[Agent], bool]:
 
 def _seen(ctx: Context, agent: Agent, presence: Presence | None) -> Capable:
     status = recorded_status(ctx, agent, presence)
-
-    def made() -> Capable:
-        last_seen = presence.last_seen if presence is not None else agent.joined_at
-        return share(Capable(agent.name, status, agent.capabilities, last_seen, agent.current_task))
-
-    return remembered_together((agent,) if presence is None else (agent, presence), (Capable, status), made)
+    last_seen = presence.last_seen if presence is not None else agent.joined_at
+    memo = memo_of(agent)
+    if memo is None:
+        return Capable(agent.name, status, agent.capabilities, last_seen, agent.current_task)
+    known: Capable | None = memo.get(Capable)
+    if known is None or known.status != status or known.last_seen != last_seen:
+        known = memo[Capable] = share(Capable(agent.name, status, agent.capabilities, last_seen, agent.current_task))
+    return known

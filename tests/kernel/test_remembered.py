@@ -8,7 +8,17 @@ from typing import Any
 from masc_core.convert import unstructure
 from masc_core.frozen import evolve, frozen
 from masc_core.identity import Client
-from masc_core.remembered import _MOST, _kept, memo_of, remembered, remembered_together, share
+from masc_core.remembered import (
+    _MOST,
+    _MOST_TOGETHER,
+    _kept,
+    _together,
+    all_shared,
+    memo_of,
+    remembered,
+    remembered_together,
+    share,
+)
 from masc_core.render import render
 from masc_core.store.collections import _load, own_copies
 from masc_core.testing.app import MascApp
@@ -91,15 +101,41 @@ def test_what_was_made_of_several_counts_for_these_alone() -> None:
 
         return remembered_together(records, about, make)
 
-    assert [asked(one, two), asked(one, two), asked(one), asked(one, three), asked(one, two, about=1), asked()] == [
-        "ab", "ab", "a", "ac", "ab", ""
+    assert [asked(one, two), asked(one, two), asked(one), asked(one, three), asked(one, two, about=1)] == [
+        "ab", "ab", "a", "ac", "ab"
     ]  # fmt: skip
-    assert made == ["ab", "a", "ac", "ab", ""]
+    assert made == ["ab", "a", "ac", "ab"]
     assert asked(one, two, about=1) == "ab"
-    assert len(made) == 5
+    assert len(made) == 4
     # The same bytes read anew are another object, for which nothing is known.
-    assert asked(one, evolve(three)) == "ac"
-    assert len(made) == 6
+    assert asked(one, share(evolve(three))) == "ac"
+    assert len(made) == 5
+
+
+def test_only_what_is_shared_is_remembered_together() -> None:
+    one = share(Item("a", []))
+    assert all_shared([one, one])
+    assert not all_shared([one, Item("b", [])])
+    assert not all_shared([])
+
+
+def test_pages_are_remembered_up_to_a_bound() -> None:
+    pages = [[share(Item(str(n), []))] for n in range(_MOST_TOGETHER + 10)]
+    for page in pages:
+        remembered_together(page, "bound", lambda: 1)
+    assert len(_together) == _MOST_TOGETHER
+
+
+def test_large_pages_are_shown_and_not_kept() -> None:
+    whole = Whole([share(Item(str(n), ["x" * 1_000])) for n in range(40)], [])
+    plain = unstructure(whole)
+    assert [item["name"] for item in plain["items"]] == [str(n) for n in range(40)]
+    for _ in range(2):
+        assert unstructure(whole) == plain
+        assert render(plain, "", whole).count("\n- name=") == 40
+    kept = [made for _, made in _together.values()]
+    assert all(len(made) <= 16_384 for made in kept if isinstance(made, bytes))
+    assert all(sum(map(len, made)) <= 16_384 for made in kept if isinstance(made, list))
 
 
 def test_a_memo_goes_with_its_record() -> None:

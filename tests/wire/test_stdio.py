@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -292,3 +293,71 @@ async def test_a_signal_lets_running_calls_finish(number: signal.Signals, loop: 
         assert (await server.read())["result"]["content"][0]["text"] == "late"
         status, error = await server.ended()
         assert (status, "Traceback" in error) == (0, False), error
+
+
+@asynccontextmanager
+async def on_sockets(loop: str, shape: str) -> AsyncIterator[tuple[asyncio.StreamWriter, asyncio.StreamReader, Any]]:
+    """A server whose standard streams are sockets, as Node and Bun start one, or one socket, as inetd does."""
+    ours_in, theirs_in = socket.socketpair()
+    ours_out, theirs_out = (ours_in, theirs_in) if shape == "one" else socket.socketpair()
+    if shape in ("client never writes", "neither way back"):
+        ours_out.shutdown(socket.SHUT_WR)
+    if shape in ("server never reads", "neither way back"):
+        theirs_out.shutdown(socket.SHUT_RD)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, SERVER, "-", loop, stdin=theirs_in.fileno(), stdout=theirs_out.fileno(), stderr=-1, env=ENV
+    )
+    for theirs in {theirs_in, theirs_out}:
+        theirs.close()
+    reader, writer = await asyncio.open_connection(sock=ours_in)
+    if ours_out is not ours_in:
+        reader, other = await asyncio.open_connection(sock=ours_out, limit=10_000)
+    try:
+        yield writer, reader, process
+    finally:
+        writer.close()
+        if ours_out is not ours_in:
+            other.close()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+SHAPES = ["two", "client never writes", "server never reads", "neither way back", "one"]
+
+
+@both_loops
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_sockets_in_place_of_pipes(loop: str, shape: str) -> None:
+    async with on_sockets(loop, shape) as (writer, reader, process), asyncio.timeout(BOUND):
+        for n in range(2):
+            writer.write(json.dumps(call("echo", n, modern=True, text="hello")).encode() + b"\n")
+            assert json.loads(await reader.readline())["result"]["content"][0]["text"] == "hello"
+        writer.write(json.dumps(call("echo", 3, modern=True, text="last")).encode() + b"\n")
+        writer.write_eof()
+        assert json.loads(await reader.readline())["result"]["content"][0]["text"] == "last"
+        assert await process.wait() == 0
+
+
+@both_loops
+async def test_no_answer_is_broken_for_a_reader_that_is_late(loop: str) -> None:
+    text, calls = "x" * 9_000, 150  # more than a socket holds
+    async with on_sockets(loop, "two") as (writer, reader, _), asyncio.timeout(BOUND):
+        for n in range(calls):
+            writer.write(json.dumps(call("echo", n, modern=True, text=text)).encode() + b"\n")
+        await writer.drain()
+        answers = [json.loads(await reader.readline()) for _ in range(calls)]
+        assert {answer["id"] for answer in answers} == set(range(calls))
+        assert all(answer["result"]["content"][0]["text"] == text for answer in answers)
+
+
+@both_loops
+async def test_a_socket_that_nobody_reads_any_more_ends_the_process(loop: str) -> None:
+    async with on_sockets(loop, "two") as (writer, reader, process), asyncio.timeout(BOUND):
+        writer.write(json.dumps(call("echo", 1, modern=True)).encode() + b"\n")
+        await reader.readline()
+        reader._transport.abort()  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
+        writer.write(json.dumps(call("echo", 2, modern=True)).encode() + b"\n")
+        error = (await process.stderr.read()).decode()
+        assert (await process.wait(), "Traceback" in error) == (0, False), error
