@@ -9,7 +9,11 @@ from masc_core.identity import join
 from masc_core.store.transaction import Transaction
 from masc_core.tools import Effect
 
-__all__ = ["Attempts", "be_present", "may_go_unmarked"]
+__all__ = ["Attempts", "Overtaken", "be_present", "may_go_unmarked"]
+
+
+class Overtaken(Exception):
+    """Another process has made the room that a call was to make."""
 
 
 class Attempts:
@@ -37,6 +41,8 @@ class Attempts:
         if self._room is not None:
             # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
             ctx.room, made = await ctx._open.found(tx, ctx.call.client.actor)
+            if ctx.call.founding and not made:
+                raise Overtaken
             if ctx.call.tool.transactional:
                 ctx.call.room_created = made
         return ctx

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from masc_core.attempts import Attempts, be_present, may_go_unmarked
+from masc_core.attempts import Attempts, Overtaken, be_present, may_go_unmarked
 from masc_core.choice import find_room, present_room
 from masc_core.context import Context
 from masc_core.contracts import Contract
@@ -94,6 +94,8 @@ class Call:
     """Run when the call is over, however it ended; each finds out by itself whether there is something to undo."""
     given: Mapping[str, Any] | None = None
     """The validated arguments without the caller, free of secrets; ``None`` until then."""
+    founding: bool = False
+    """It makes its room with what it does, and nobody has asked the guards of a room that another made."""
     unattended: bool = False
     """The server's own: nobody waits for it, and each of its units of work that writes concludes."""
     concluding: bool = False
@@ -204,12 +206,16 @@ async def _refused_early(kernel: Kernel, call: Call, error: MascError) -> Contex
 
 async def _run(kernel: Kernel, call: Call) -> Outcome:
     room = find_room(kernel, call)
-    primed = await _prepare(kernel, call, room)
-    arguments = await _checked(primed) if call.given is None else call.given
-    if call.tool.transactional:
-        ctx, result, joined = await _in_unit_of_work(call, room, primed, arguments)
-    else:
-        ctx, result, joined = await _outside(call, room, primed, arguments)
+    try:
+        primed = await _prepare(kernel, call, room)
+        arguments = await _checked(primed) if call.given is None else call.given
+        perform = _in_unit_of_work if call.tool.transactional else _outside
+        ctx, result, joined = await perform(call, room, primed, arguments)
+    except Overtaken:  # the room that was to be made is another's by now, and may have rules and secrets of its own
+        call.reading = call.given = None
+        call.founding = False
+        call.redacted.clear()
+        return await _run(kernel, call)
     if call.joined_as is not None:
         call.bindings.joined(call.client, str(room.base.path), *call.joined_as)
     if call.tool.room_argument and call.arguments.get(call.tool.room_argument) is not None:
@@ -261,18 +267,14 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
 async def _prepare_first(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     """A context in a room that this call makes, once nothing is left to refuse it."""
     tried = await _tried(kernel, call, room)
-    call.room_created = False
     await _connect(room, create=True)
-    if not call.tool.transactional:
-        _, call.room_created = await room.transact(lambda tx: room.found(tx, call.client.actor))
-    tx = Transaction(room.driver)
-    record = await View(ROOMS, tx).find(ROOM_ID)
-    call.ctx = ctx = kernel.context(call, room, record or room.record(), tx)
-    if record is None or call.room_created:
-        ctx.caller, ctx.granted, ctx.warnings = tried.caller, tried.granted, tried.warnings
-    else:  # another process was faster, and its room may have rules and secrets of its own by now
-        call.given = None
-        await _admit(ctx)
+    record, call.room_created, call.founding = room.record(), False, call.tool.transactional
+    if not call.founding:
+        record, call.room_created = await room.transact(lambda tx: room.found(tx, call.client.actor))
+        if not call.room_created:
+            raise Overtaken
+    call.ctx = ctx = kernel.context(call, room, record, Transaction(room.driver))
+    ctx.caller, ctx.granted, ctx.warnings = tried.caller, tried.granted, tried.warnings
     return ctx
 
 
@@ -376,13 +378,9 @@ async def _outside(
         primed._tx, primed._now = None, 0.0
     result = await call.tool.handler(primed, **arguments)
     if primed.room is not None and not call.concluded:
-        await primed.transact(_ask_guards)
+        # A tool that changed nothing, or nothing in the store, concludes with this.
+        await primed.transact(lambda ctx: ctx.ask("masc_in_commit", ctx=ctx))
     return primed, result, joined
-
-
-async def _ask_guards(ctx: Context) -> None:
-    """What a tool that changed nothing, or nothing in the store, concludes with."""
-    await ctx.ask("masc_in_commit", ctx=ctx)
 
 
 def _render(kernel: Kernel, call: Call, ctx: Context, result: Any, joined: bool) -> Outcome:

@@ -15,6 +15,10 @@ from masc_core.errors import AgentNotFound, Forbidden
 from masc_core.frozen import frozen
 from masc_core.identity import Client
 from masc_core.plugins import Registry
+from masc_core.records import AGENTS, Room
+from masc_core.rooms import OpenRoom
+from masc_core.store.collections import View
+from masc_core.store.transaction import Transaction
 from masc_core.testing.app import MascApp, masc_app
 
 
@@ -180,3 +184,31 @@ class LateDoorkeeper:
                 agent=ctx.actor, action=ctx.call.tool.name, required_role="admin", role="worker", reason="role"
             )
         await self.other.call("masc_join", "gemini")
+
+
+@pytest.mark.parametrize("tool", ["masc_broadcast", "masc_worktree_remove"])
+async def test_a_call_that_meets_the_room_of_another_is_for_its_guards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    """Another process makes the room, with tokens, between a first call's rehearsal and its commit."""
+    found = OpenRoom.found
+    async with (
+        masc_app(tmp_path, backend="sqlite", clock=SystemClock()) as one,
+        masc_app(tmp_path, backend="sqlite", clock=SystemClock()) as other,
+    ):
+        made: list[str] = []
+
+        async def overtaken(self: OpenRoom, tx: Transaction, actor: str) -> tuple[Room, bool]:
+            answer = await found(self, tx, actor)
+            if self is other.kernel.start_room and tx.driver is self.driver and not made:
+                made.append((await one.outcome("masc_auth_enable", one.client("boss"), require_token=True)).text)
+            return answer
+
+        monkeypatch.setattr(OpenRoom, "found", overtaken)
+        given = {"message": "hello"} if tool == "masc_broadcast" else {"task_id": "task-001"}
+        outcome = await other.outcome(tool, other.client("eve"), **given)
+        assert made
+        assert made[0].startswith("enabled=true")
+        assert outcome.error is not None
+        assert outcome.error.code == "unauthorized"
+        assert await View(AGENTS, Transaction(one.kernel.start_room.driver)).scan() == []
