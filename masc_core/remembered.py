@@ -12,13 +12,19 @@ from functools import wraps
 from operator import is_
 from typing import Any, Final, TypeVar
 
-__all__ = ["all_shared", "memo_of", "remembered", "remembered_together", "share"]
+__all__ = ["Rows", "all_shared", "memo_of", "remembered", "remembered_together", "share"]
 
 R = TypeVar("R")
 D = TypeVar("D")
 _MOST: Final = 4096
 """Records that are marked at once: a bound should something that is kept hold its own record."""
 _MOST_TOGETHER: Final = 128
+
+
+class Rows(list[R]):
+    """A list that nobody changes any more, to be shared as a whole."""
+
+    __slots__ = ("__weakref__",)
 
 
 class _Kept(weakref.ref[Any]):
@@ -76,12 +82,17 @@ def remembered(derive: Callable[[R], D]) -> Callable[[R], D]:
 
 def all_shared(records: Sequence[object]) -> bool:
     """Whether there is something to remember of these records together."""
-    return bool(records) and None not in map(memo_of, records)
+    return memo_of(records) is not None or (bool(records) and None not in map(memo_of, records))
 
 
 def remembered_together(records: Sequence[object], asked: Hashable, make: Callable[[], D]) -> D:
     """What ``make`` makes of all these records, and of nothing else but what ``asked`` says. Of what was asked lately the last
-    answer is remembered; see :func:`all_shared`."""
+    answer is remembered, and of :class:`Rows` that are shared each; see :func:`all_shared`."""
+    if (memo := memo_of(records)) is not None:
+        if asked not in memo:
+            memo[asked] = make()
+        kept: D = memo[asked]
+        return kept
     place = id(records[0]), asked
     if (known := _together.pop(place, None)) is not None:
         before = [reference() for reference in known[0]]

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from masc_core import Context
 from masc_core.frozen import evolve, frozen
+from masc_core.remembered import memo_of
 from masc_core.store.collections import View, index_value
 from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import (
@@ -45,6 +46,9 @@ __all__ = [
 
 MOST_SLOTS = 40
 """Of the cells of one page: small enough that a page which no longer changes is remembered decoded."""
+
+MOST_KNOWN = 8
+"""Windows of a room whose pages are known at once."""
 
 Cell = list[Any]
 """``[model, task, slots, entries, input tokens, output tokens, micro-dollars]``; see :attr:`Bucket.cells`."""
@@ -179,9 +183,24 @@ async def logged_since(ctx: Context, since: str | None, agent: str | None = None
         pages = [page for page in pages if agent in (None, page.agent.lower())]
         return Selection(pages, (0,) * len(pages))
     window = Window(since, ctx.now)
+    pages, slots = await _selected(ctx, window, agent)
+    return Selection(pages, slots, tuple(await _edge(ctx, window, pages, agent)))
+
+
+async def _selected(ctx: Context, window: Window, agent: str | None) -> tuple[list[Bucket], tuple[int, ...]]:
+    """The pages of a window and their first slots. Pages change with a new entry alone, so that for the 8 seconds in which a
+    window begins in the same slot they need not be read again as long as there is none."""
+    asked = (tuple(window.begin.items()), window.now, agent)
+    newest = await ctx.log(COSTS).read(limit=1, reverse=True)
+    memo = memo_of(ctx.room)
+    known = {} if memo is None else memo.setdefault(_selected, {})
+    if asked in known and known[asked][0] == newest:
+        return known[asked][1:]  # type: ignore[no-any-return]
     pages = [page for page in await _pages_from(ctx, window) if agent in (None, page.agent.lower())]
-    edge = await _edge(ctx, window, pages, agent)
-    return Selection(pages, tuple(map(window.first_slot, pages)), tuple(edge))
+    known[asked] = newest, pages, tuple(map(window.first_slot, pages))
+    if len(known) > MOST_KNOWN:
+        del known[next(iter(known))]
+    return known[asked][1:]  # type: ignore[no-any-return]
 
 
 async def _pages_from(ctx: Context, window: Window) -> list[Bucket]:

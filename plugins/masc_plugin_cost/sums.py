@@ -11,7 +11,7 @@ from typing import Final
 
 from masc_core import Context
 from masc_core.frozen import frozen
-from masc_core.remembered import memo_of, share
+from masc_core.remembered import Rows, memo_of, share
 from masc_plugin_cost.buckets import Part, Selection, parts_of
 from masc_plugin_cost.money import usd
 from masc_plugin_cost.records import Bucket
@@ -43,6 +43,7 @@ class _Column:
     def __init__(self) -> None:
         self.sums: dict[str, list[int]] = {}
         self._shares: dict[str, tuple[list[int], Share]] = {}
+        self._rows: list[Share] = []
         self._changed = True
 
     def add(self, key: str, sign: int, part: Part) -> None:
@@ -59,20 +60,23 @@ class _Column:
             del self.sums[key]
 
     def shares(self) -> list[Share]:
-        """The dearest first, of equal ones by key."""
+        """The dearest first, of equal ones by key; not to be changed."""
         if self._changed:
             self._order()
-        return [known for _, known in self._shares.values()]
+        return self._rows
 
     def _order(self) -> None:
+        few = len(self.sums) <= MOST_SHARED
         before, self._shares = self._shares, {}
         for key, sums in sorted(self.sums.items(), key=lambda item: (-item[1][3], item[0])):
             known = before.get(key)
             if known is None or known[0] != sums:
                 entries, inputs, outputs, micro = sums
                 made = Share(key, entries, inputs, outputs, usd(micro))
-                known = sums.copy(), share(made) if len(self.sums) <= MOST_SHARED else made
+                known = sums.copy(), share(made) if few else made
             self._shares[key] = known
+        rows = Rows(made for _, made in self._shares.values())
+        self._rows = share(rows) if few else rows
         self._changed = False
 
 
@@ -82,21 +86,26 @@ class Sums:
     def __init__(self, task: str | None) -> None:
         self._task = task
         self._pages: dict[tuple[int, int], Bucket] = {}
+        self._followed: list[Bucket] | None = None
         self._edge: tuple[Part, ...] = ()
         self.by_agent, self.by_model, self.by_task = _Column(), _Column(), _Column()
 
     def follow(self, selection: Selection) -> None:
         """Be the sums of this selection."""
+        if selection.pages is not self._followed:
+            self._follow(selection)
+        self._count(-1, self._edge)
+        self._edge = tuple(part for part in selection.edge if self._task in (None, part.task))
+        self._count(1, self._edge)
+
+    def _follow(self, selection: Selection) -> None:
         pages = {(id(page), slot): page for page, slot in zip(selection.pages, selection.slots, strict=True)}
         # The pages of the one before are still held here, so no other object can have the identity of one of them.
         for place in self._pages.keys() - pages.keys():
             self._count(-1, parts_of(self._pages[place], place[1], self._task))
         for place in pages.keys() - self._pages.keys():
             self._count(1, parts_of(pages[place], place[1], self._task))
-        self._count(-1, self._edge)
-        self._pages = pages
-        self._edge = tuple(part for part in selection.edge if self._task in (None, part.task))
-        self._count(1, self._edge)
+        self._pages, self._followed = pages, selection.pages
 
     def totals(self) -> tuple[int, int, int, int]:
         """Entries, input tokens, output tokens and micro-dollars."""

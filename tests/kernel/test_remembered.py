@@ -11,6 +11,7 @@ from masc_core.identity import Client
 from masc_core.remembered import (
     _MOST,
     _MOST_TOGETHER,
+    Rows,
     _kept,
     _together,
     all_shared,
@@ -117,6 +118,17 @@ def test_only_what_is_shared_is_remembered_together() -> None:
     assert all_shared([one, one])
     assert not all_shared([one, Item("b", [])])
     assert not all_shared([])
+
+
+def test_a_list_that_is_shared_is_remembered_as_a_whole() -> None:
+    rows = share(Rows([Item("a", []), Item("b", [])]))
+    first = remembered_together(rows, "shared", object)
+    assert remembered_together(rows, "shared", object) is first
+    whole = Whole(rows, [])
+    plain = unstructure(whole)
+    plain["items"].clear()
+    assert [item["name"] for item in unstructure(whole)["items"]] == ["a", "b"]
+    assert not all_shared(Rows([Item("a", [])]))
 
 
 def test_pages_are_remembered_up_to_a_bound() -> None:
