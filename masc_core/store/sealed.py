@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -166,24 +166,16 @@ class SealedDriver:
         *found, state = await self.inner.get([*keys, STATE_KEY])
         await self._adopt(state)
         known = self._known
-        if known.plain:
-            for d in found:
-                if d is not None and d.body.startswith(SEALED):
-                    break
-            else:
-                return found
+        if known.plain and _none_sealed(found):
+            return found
         if known.problem is not None and not all(key[0] in CLEAR for key in keys):
             known.refuse()
         return [None if d is None else _opened(known, d) for d in found]
 
     async def scan(self, scan: Scan) -> list[Document]:
         def opened(known: Known, found: list[Document]) -> list[Document]:
-            if known.plain:
-                for document in found:
-                    if document.body.startswith(SEALED):
-                        break
-                else:
-                    return found
+            if known.plain and _none_sealed(found):
+                return found
             return [_opened(known, document) for document in found]
 
         return await self._read(lambda: self.inner.scan(scan), opened, clear=scan.collection in CLEAR)
@@ -392,6 +384,10 @@ def _late(known: Known, log: str, body: bytes | LateBody) -> LateBody:
         return known.keys.seal_entry(made, log, seq) if known.seals else made
 
     return make
+
+
+def _none_sealed(documents: Iterable[Document | None]) -> bool:
+    return not any(document is not None and document.body.startswith(SEALED) for document in documents)
 
 
 def _bounded(body: bytes) -> bytes:

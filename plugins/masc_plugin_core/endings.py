@@ -16,7 +16,7 @@ from masc_core.records import HOUR, Task, ended_at
 from masc_core.store.collections import Log, index
 from masc_core.store.driver import IndexEntry
 
-__all__ = ["ENDINGS", "Ending", "counted_since", "ended_before", "ended_since", "newest_since"]
+__all__ = ["ENDINGS", "Ending", "counted_since", "ended_before", "ended_of", "ended_since", "newest_since"]
 
 _PAGE = 50
 _FEW = 20
@@ -83,6 +83,12 @@ async def ended_since(ctx: Context, since: str, most: int) -> tuple[list[Task], 
                 found.append(task)
                 taken += 1
     return found, sum(counts.values())
+
+
+async def ended_of(ctx: Context, name: str, since: str) -> list[Task]:
+    """An agent's tasks that ended at or after ``since``."""
+    endings = await ctx.log(ENDINGS).scan("by", name.lower(), low=since)
+    return [task for task in await ctx.tasks.peek([ending.task_id for ending in endings]) if task is not None]
 
 
 async def ended_before(ctx: Context, before: str, most: int) -> list[Task]:

@@ -35,7 +35,7 @@ from masc_plugin_core.board import (
     transition,
     unblocked_by,
 )
-from masc_plugin_core.endings import ENDINGS, ended_since
+from masc_plugin_core.endings import ended_of, ended_since
 from masc_plugin_core.errors import (
     RoomPaused,
     TaskAlreadyClaimed,
@@ -179,7 +179,7 @@ async def masc_tasks(
         if assignee is None:
             finished, ended = await ended_since(ctx, since, wanted)
         else:
-            finished = await _ended_of(ctx, assignee, since)
+            finished = await ended_of(ctx, assignee, since)
             ended = len(finished)
         found += finished
         total += ended
@@ -199,12 +199,6 @@ async def _assigned(ctx: Context, name: str, statuses: Sequence[str], wanted: in
             found += await ctx.tasks.scan("assignee", group, limit=wanted)
             total += (await ctx.tasks.count("assignee", group)).get(group, 0)
     return found, total
-
-
-async def _ended_of(ctx: Context, name: str, since: str) -> list[Task]:
-    """An agent's tasks that ended at or after ``since``."""
-    endings = await ctx.log(ENDINGS).scan("by", name.lower(), low=since)
-    return [task for task in await ctx.tasks.peek([ending.task_id for ending in endings]) if task is not None]
 
 
 @frozen
