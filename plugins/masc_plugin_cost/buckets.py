@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from masc_core import Context
 from masc_core.frozen import evolve, frozen
-from masc_core.remembered import memo_of
 from masc_core.store.collections import View, index_value
 from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import (
@@ -187,20 +186,23 @@ async def logged_since(ctx: Context, since: str | None, agent: str | None = None
     return Selection(pages, slots, tuple(await _edge(ctx, window, pages, agent)))
 
 
+class _Known(dict[Any, tuple[Any, list[CostEntry], list[Bucket], tuple[int, ...]]]):
+    """The pages of windows and their first slots, with the room's record (a reset changes it) and the newest entry then."""
+
+
 async def _selected(ctx: Context, window: Window, agent: str | None) -> tuple[list[Bucket], tuple[int, ...]]:
     """The pages of a window and their first slots. Pages change with a new entry alone, so that for the 8 seconds in which a
     window begins in the same slot they need not be read again as long as there is none."""
     asked = (tuple(window.begin.items()), window.now, agent)
     newest = await ctx.log(COSTS).read(limit=1, reverse=True)
-    memo = memo_of(ctx.room)
-    known = {} if memo is None else memo.setdefault(_selected, {})
-    if asked in known and known[asked][0] == newest:
-        return known[asked][1:]  # type: ignore[no-any-return]
-    pages = [page for page in await _pages_from(ctx, window) if agent in (None, page.agent.lower())]
-    known[asked] = newest, pages, tuple(map(window.first_slot, pages))
+    known = ctx.remember(_Known)
+    if asked not in known or known[asked][:2] != (ctx.room, newest):
+        pages = [page for page in await _pages_from(ctx, window) if agent in (None, page.agent.lower())]
+        known[asked] = ctx.room, newest, pages, tuple(map(window.first_slot, pages))
+    _, _, pages, slots = known[asked]
     if len(known) > MOST_KNOWN:
         del known[next(iter(known))]
-    return known[asked][1:]  # type: ignore[no-any-return]
+    return pages, slots
 
 
 async def _pages_from(ctx: Context, window: Window) -> list[Bucket]:

@@ -7,11 +7,11 @@ those that have changed or left the window and adds those that came.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from masc_core import Context
 from masc_core.frozen import frozen
-from masc_core.remembered import Rows, memo_of, share
+from masc_core.remembered import Rows, share
 from masc_plugin_cost.buckets import Part, Selection, parts_of
 from masc_plugin_cost.money import usd
 from masc_plugin_cost.records import Bucket
@@ -119,12 +119,13 @@ class Sums:
             self.by_task.add(_TASK_KEYS.get(part.task, part.task), sign, part)
 
 
+class _Followed(dict[Any, Sums]):
+    """The sums of a room's reports, by what they are about; those asked for lately come last."""
+
+
 def sums_of(ctx: Context, about: tuple[str, str | None], task: str | None, selection: Selection) -> Sums:
     """The sums of a selection for one task or any. ``about`` says what selections are like each other: period and agent."""
-    memo = memo_of(ctx.room)
-    followed: dict[tuple[tuple[str, str | None], str | None], Sums] = {}
-    if memo is not None:
-        followed = memo.setdefault(Sums, followed)
+    followed = ctx.remember(_Followed)
     sums = followed.pop((about, task), None) or Sums(task)
     sums.follow(selection)
     followed[about, task] = sums

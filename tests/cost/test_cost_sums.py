@@ -138,3 +138,19 @@ def test_every_report_is_the_sum_of_its_entries(monkeypatch: pytest.MonkeyPatch,
                 await check(masc, clock, entries, EVERYTHING)
 
     asyncio.run(play())
+
+
+async def test_rooms_that_look_alike_have_their_own_sums(tmp_path: Path) -> None:
+    """Two rooms of one moment, whose newest entries are equal too; and one room before and after its reset."""
+    clock = ManualClock()
+    async with masc_app(tmp_path, clock=clock) as one, masc_app(tmp_path, clock=clock) as other:
+        for masc, first in ((one, 1.0), (other, 2.0)):
+            await masc.call("masc_init")
+            await masc.call("masc_cost_log", "claude", cost_usd=first)
+            await masc.call("masc_cost_log", "claude", cost_usd=0.5)
+        for masc, total in ((one, 1.5), (other, 2.5), (one, 1.5)):
+            assert (await reported(masc))["total_cost_usd"] == total
+        assert "error" not in await one.call("masc_reset", confirm=True)
+        for cost in (4.0, 0.5):
+            await one.call("masc_cost_log", "claude", cost_usd=cost)
+        assert (await reported(one))["total_cost_usd"] == 4.5
