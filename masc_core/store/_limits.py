@@ -10,6 +10,7 @@ from masc_core.store.driver import (
     MAX_KEY,
     SEALED,
     SEALED_BYTES,
+    Absent,
     Acquire,
     Append,
     Check,
@@ -18,11 +19,12 @@ from masc_core.store.driver import (
     IndexEntry,
     Key,
     Put,
-    Reached,
+    Release,
     Remove,
     Renew,
     Rewrite,
     RewriteEntry,
+    Version,
     Write,
 )
 
@@ -34,27 +36,37 @@ _SECONDS = (1, 86_400)
 def check_limits(checks: Iterable[Check], writes: Iterable[Write]) -> None:
     """Raise ``ValueError`` for a name, index value, body or lease time out of bounds, and for text that is no UTF-8."""
     for check in checks:
-        if isinstance(check, Held):
-            _text("lease name", check.name, MAX_KEY)
-        elif not isinstance(check, Reached):
+        if type(check) is Version or type(check) is Absent:
             _key(check.key)
+        elif type(check) is Held:
+            _text("lease name", check.name, MAX_KEY)
     for write in writes:
-        if isinstance(write, Put | Rewrite):
+        if type(write) is Put:
             _key(write.key)
-            _content(write.body, write.index if isinstance(write, Put) else ())
-        elif isinstance(write, Append | RewriteEntry):
+            _content(write.body, write.index)
+        elif type(write) is Append:
             _text("log", write.log, MAX_KEY)
-            _content(b"" if callable(write.body) else write.body, write.index if isinstance(write, Append) else ())
-        elif isinstance(write, Delete):
+            _content(b"" if callable(write.body) else write.body, write.index)
+        elif type(write) is Rewrite:
             _key(write.key)
-        elif isinstance(write, Remove):
+            _content(write.body, ())
+        elif type(write) is RewriteEntry:
             _text("log", write.log, MAX_KEY)
-        else:
-            _text("lease name", write.name, MAX_KEY)
-            if isinstance(write, Acquire):
-                _text("lease owner", write.owner, MAX_KEY)
-            if isinstance(write, Acquire | Renew) and not _SECONDS[0] <= write.seconds <= _SECONDS[1]:
-                raise ValueError(f"lease {write.name!r}: {write.seconds} s is not between 1 and 86,400 s")
+            _content(write.body, ())
+        elif type(write) is Delete:
+            _key(write.key)
+        elif type(write) is Remove:
+            _text("log", write.log, MAX_KEY)
+        elif isinstance(write, Acquire | Renew | Release):
+            _lease(write)
+
+
+def _lease(write: Acquire | Renew | Release) -> None:
+    _text("lease name", write.name, MAX_KEY)
+    if isinstance(write, Acquire):
+        _text("lease owner", write.owner, MAX_KEY)
+    if not isinstance(write, Release) and not _SECONDS[0] <= write.seconds <= _SECONDS[1]:
+        raise ValueError(f"lease {write.name!r}: {write.seconds} s is not between 1 and 86,400 s")
 
 
 def entry_body(write: Append, seq: int, previous: bytes | None) -> bytes:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any
 
+from masc_core.store._sqlite_known import Row
 from masc_core.store.driver import Contents, Document, Head, Key, Lease, LogEntry, Scan
 
 __all__ = [
@@ -46,11 +47,16 @@ _HEAD = (
 _LEASE = "SELECT owner, fence, expires FROM leases WHERE room = ? AND name = ?"
 
 
-def get_documents(db: sqlite3.Connection, room: int, keys: Sequence[Key]) -> list[Document | None]:
+def get_documents(
+    db: sqlite3.Connection, room: int, keys: Sequence[Key]
+) -> tuple[list[Document | None], dict[Key, Row | None]]:
+    """Documents, and where they are."""
     found: list[Document | None] = [None] * len(keys)
-    for n, version, body in find_documents(db, room, keys, "version, CAST(body AS BLOB)"):
+    rows: dict[Key, Row | None] = dict.fromkeys(keys)
+    for n, id, version, indexed, body in find_documents(db, room, keys, "id, version, indexed, CAST(body AS BLOB)"):
         found[n] = Document(keys[n], version, body)
-    return found
+        rows[keys[n]] = (id, version, indexed)
+    return found, rows
 
 
 def find_documents(db: sqlite3.Connection, room: int, keys: Sequence[Key], columns: str) -> list[tuple[Any, ...]]:

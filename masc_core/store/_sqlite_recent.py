@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from masc_core.store._sqlite_known import Known, Row
 from masc_core.store.driver import Document, Key, Scan
 
 __all__ = ["Recent", "asked_by"]
@@ -36,20 +37,30 @@ class Recent:
         self._documents: dict[Key, Document | None] = {}
         self._results: dict[Asked, object] = {}
         """Those asked for lately come last."""
+        self._known = Known()
+
+    def known(self) -> Known:
+        """What is known of the state that the open transaction sees."""
+        self._look()
+        return self._known
 
     def documents(
-        self, db: sqlite3.Connection, keys: Sequence[Key], load: Callable[[], list[Document | None]]
+        self,
+        db: sqlite3.Connection,
+        keys: Sequence[Key],
+        load: Callable[[], tuple[list[Document | None], dict[Key, Row | None]]],
     ) -> list[Document | None]:
         """The documents, all of one state: either all are remembered or all are loaded."""
         if db is not self._db:
-            return load()
+            return load()[0]
         self._look()
         known = self._documents
         try:
             return [known[key] for key in keys]
         except KeyError:
-            found = load()
+            found, rows = load()
         self._remember(zip(keys, found, strict=True))
+        self._known.follow_rows(rows)
         return found
 
     def figures(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], _F]) -> _F:
@@ -57,7 +68,7 @@ class Recent:
         if db is not self._db:
             return load()
         self._look()
-        found = self._known(asked)
+        found = self._answer(asked)
         if found is None:
             self._keep(asked, found := load())
         return found.copy() if isinstance(found, dict) else found  # type: ignore[return-value]
@@ -67,7 +78,7 @@ class Recent:
         if db is not self._db:
             return load()
         self._look()
-        if isinstance(found := self._known(asked), list):
+        if isinstance(found := self._answer(asked), list):
             return found.copy()
         loaded = load()
         if sum(map(_size, loaded)) <= _LARGE_RESULT:
@@ -88,6 +99,7 @@ class Recent:
         """Look at everything again."""
         self._results.clear()
         self._documents.clear()
+        self._known.forget()
 
     def _remember(self, documents: Iterable[tuple[Key, Document | None]]) -> None:
         if len(self._documents) > _DOCUMENTS:
@@ -98,7 +110,7 @@ class Recent:
             else:
                 self._documents.pop(key, None)
 
-    def _known(self, asked: Asked) -> object:
+    def _answer(self, asked: Asked) -> object:
         found = self._results.pop(asked, None)
         if found is not None:
             self._results[asked] = found

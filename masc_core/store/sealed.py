@@ -14,20 +14,18 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
-from attrs import field, frozen
 
 from masc_core.errors import MascError, RecordUnreadable, StorageBusy
+from masc_core.store._sealed_bodies import Known, none_sealed, opened_document, opened_entry, stored_form
 from masc_core.store.driver import (
-    MAX_BODY,
     SEALED,
     Absent,
-    Append,
     Check,
     Committed,
     Conflict,
@@ -36,12 +34,9 @@ from masc_core.store.driver import (
     Driver,
     Head,
     Key,
-    LateBody,
     Lease,
     LogEntry,
     Put,
-    Rewrite,
-    RewriteEntry,
     Scan,
     Version,
     Write,
@@ -65,46 +60,6 @@ _ATTEMPTS = 20
 _FRESH = 0.005
 _RETRY_KEY = 1.0
 _STEP = 16_384
-
-
-@frozen(eq=False)
-class Known:
-    """The state of the room's encryption as this process last saw it."""
-
-    state: Encryption
-    keys: Keyring
-    problem: MascError | None = None
-    """Why the keys are not at hand."""
-    at: float = 0.0
-    check: Check = field(init=False)
-    """What holds as long as this is the state."""
-    seals: bool = field(init=False)
-    """What is written is sealed."""
-    plain: bool = field(init=False)
-    """Nothing was ever sealed, or nothing is any more."""
-
-    @check.default
-    def _its_check(self) -> Check:
-        return Version(STATE_KEY, self.version) if self.version else Absent(STATE_KEY)
-
-    @seals.default
-    def _whether_it_seals(self) -> bool:
-        return self.state.seals
-
-    @plain.default
-    def _whether_it_is_plain(self) -> bool:
-        return self.state.state == "off" and self.keys.empty
-
-    @property
-    def version(self) -> int:
-        """Of the state's document; 0 while there is none."""
-        return self.state.version
-
-    def refuse(self) -> None:
-        """Raise what keeps this process from reading or writing."""
-        if self.problem is not None and self.state.needs_key:
-            # The same error many times over: without this, each raising would lengthen its traceback.
-            raise self.problem.with_traceback(None)
 
 
 class SealedDriver:
@@ -166,17 +121,17 @@ class SealedDriver:
         *found, state = await self.inner.get([*keys, STATE_KEY])
         await self._adopt(state)
         known = self._known
-        if known.plain and _none_sealed(found):
+        if known.plain and none_sealed(found):
             return found
         if known.problem is not None and not all(key[0] in CLEAR for key in keys):
             known.refuse()
-        return [None if d is None else _opened(known, d) for d in found]
+        return [None if d is None else opened_document(known, d) for d in found]
 
     async def scan(self, scan: Scan) -> list[Document]:
         def opened(known: Known, found: list[Document]) -> list[Document]:
-            if known.plain and _none_sealed(found):
+            if known.plain and none_sealed(found):
                 return found
-            return [_opened(known, document) for document in found]
+            return [opened_document(known, document) for document in found]
 
         return await self._read(lambda: self.inner.scan(scan), opened, clear=scan.collection in CLEAR)
 
@@ -184,7 +139,7 @@ class SealedDriver:
         def opened(known: Known, found: list[LogEntry]) -> list[LogEntry]:
             if known.plain and not any(e.body.startswith(SEALED) for e in found):
                 return found
-            return [LogEntry(seq, _opened_entry(known, log, seq, body)) for seq, body in found]
+            return [LogEntry(seq, opened_entry(known, log, seq, body)) for seq, body in found]
 
         return await self._read(lambda: self.inner.read_log(log, after, limit, reverse), opened)
 
@@ -193,7 +148,7 @@ class SealedDriver:
             log = scan.collection
             if known.plain and not any(e.body.startswith(SEALED) for _, e in found):
                 return found
-            return [(value, LogEntry(e.seq, _opened_entry(known, log, e.seq, e.body))) for value, e in found]
+            return [(value, LogEntry(e.seq, opened_entry(known, log, e.seq, e.body))) for value, e in found]
 
         return await self._read(lambda: self.inner.scan_log(scan), opened)
 
@@ -253,7 +208,7 @@ class SealedDriver:
             if known.problem is not None and known.state.needs_key:
                 known = await self.reload()
                 known.refuse()
-            stored = [_stored(known, write) for write in writes]
+            stored = stored_form(known, writes)
             try:
                 done = await self.inner.commit([*checks, known.check], stored)
             except Conflict as conflict:
@@ -265,7 +220,8 @@ class SealedDriver:
 
     async def _committed(self, known: Known, writes: Sequence[Write]) -> None:
         """Follow a change of the state and count. The commit stands, so whatever fails here is no failure of its."""
-        self._seen_at = 0.0 if any(isinstance(w, Put) and w.key == STATE_KEY for w in writes) else self._seen_at
+        if STATE_KEY in [write.key for write in writes if type(write) is Put]:
+            self._seen_at = 0.0
         with suppress(MascError, ValueError, KeyError, TypeError):
             if not self._seen_at:
                 await self.reload()
@@ -281,7 +237,7 @@ class SealedDriver:
         if mine and len(conflict.current) == 1 and not conflict.leases:
             return
         current = {key: d for key, d in conflict.current.items() if not (mine and key == STATE_KEY)}
-        opened = {key: None if d is None else _opened(known, d) for key, d in current.items()}
+        opened = {key: None if d is None else opened_document(known, d) for key, d in current.items()}
         raise Conflict(opened, conflict.leases) from conflict
 
     async def _note_seals(self, known: Known) -> None:
@@ -334,65 +290,3 @@ def raw(driver: Driver) -> Driver:
 
 def _fails(check: Version | Absent, current: Document | None) -> bool:
     return current is not None if isinstance(check, Absent) else current is None or current.version != check.version
-
-
-def _opened(known: Known, document: Document) -> Document:
-    key, version, body, value = document
-    if body.startswith(SEALED):
-        return Document(key, version, known.keys.open(body, key), value)
-    if known.state.state == "on" and key[0] not in CLEAR:
-        raise RecordUnreadable(collection=key[0], key=key[1], reason="plaintext_refused")
-    return document
-
-
-def _opened_entry(known: Known, log: str, seq: int, body: bytes) -> bytes:
-    if body.startswith(SEALED):
-        return known.keys.open_entry(body, log, seq)
-    if known.state.state == "on":
-        raise RecordUnreadable(collection=log, key=str(seq), reason="plaintext_refused")
-    return body
-
-
-def _stored(known: Known, write: Write) -> Write:
-    """The write with its body as it is stored."""
-    if isinstance(write, Put | Rewrite):
-        body = _bounded(write.body)
-        if not known.seals or write.key[0] in CLEAR:
-            return write
-        body = known.keys.seal(body, write.key)
-        return Put(write.key, body, write.index) if isinstance(write, Put) else Rewrite(write.key, body)
-    if isinstance(write, Append):
-        if not callable(write.body):
-            _bounded(write.body)
-        if known.seals or (callable(write.body) and not known.keys.empty):
-            return Append(write.log, _late(known, write.log, write.body), write.index)
-    elif isinstance(write, RewriteEntry):
-        body = _bounded(write.body)
-        if known.seals:
-            return RewriteEntry(write.log, write.seq, known.keys.seal_entry(body, write.log, write.seq))
-    return write
-
-
-def _late(known: Known, log: str, body: bytes | LateBody) -> LateBody:
-    """A body made inside the commit, because what seals it covers its number."""
-
-    def make(seq: int, previous: bytes | None) -> bytes:
-        made = body
-        if callable(made):
-            before = None if previous is None else _opened_entry(known, log, seq - 1, previous)
-            made = _bounded(made(seq, before))
-        return known.keys.seal_entry(made, log, seq) if known.seals else made
-
-    return make
-
-
-def _none_sealed(documents: Iterable[Document | None]) -> bool:
-    return not any(document is not None and document.body.startswith(SEALED) for document in documents)
-
-
-def _bounded(body: bytes) -> bytes:
-    if len(body) > MAX_BODY:
-        raise ValueError(f"body of {len(body)} bytes is over {MAX_BODY} bytes")
-    if body.startswith(SEALED):
-        raise ValueError("a body that begins with the mark of sealed ones would be taken for one")
-    return body

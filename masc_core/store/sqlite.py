@@ -33,7 +33,6 @@ from masc_core.store._sqlite_schema import check_place, connect, create_file, pr
 from masc_core.store._sqlite_watch import Poller
 from masc_core.store._sqlite_writes import Change
 from masc_core.store.driver import (
-    Append,
     Check,
     Committed,
     Conflict,
@@ -43,9 +42,6 @@ from masc_core.store.driver import (
     Key,
     Lease,
     LogEntry,
-    Put,
-    Rewrite,
-    RewriteEntry,
     Scan,
     Write,
 )
@@ -249,11 +245,11 @@ class SqliteDriver:
     async def _attempt(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         db = self._writing()
         self._check_in_place()
-        change = Change(db, self._room, self.clock.now(), self._dead)
         try:
             db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+            change = Change(db, self._room, self.clock.now(), self._dead, self._recent.known())
             committed = change.run(checks, writes)
-            await self._finish(db, change, sum(_size(w) for w in writes))
+            await self._finish(db, change)
         except Conflict:
             self._dead.update(change.buried)
             raise
@@ -264,7 +260,7 @@ class SqliteDriver:
             self._undo(db)
         return committed
 
-    async def _finish(self, db: sqlite3.Connection, change: Change, size: int) -> None:
+    async def _finish(self, db: sqlite3.Connection, change: Change) -> None:
         def work() -> None:
             started = time.perf_counter()
             db.execute("COMMIT")
@@ -272,7 +268,7 @@ class SqliteDriver:
             self._average += _WEIGHT * (time.perf_counter() - started - self._average)
 
         try:
-            if self._average < self._slow_commit and size < _LARGE:
+            if self._average < self._slow_commit and change.size < _LARGE:
                 work()
             else:
                 self._committing = True
@@ -283,8 +279,9 @@ class SqliteDriver:
             if change.done:
                 self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
                 self._recent.committed(change.concerned, change.left)
+                change.follow()
                 self._poller.wake(change.lasts)
-                self._keeper.committed(size)
+                self._keeper.committed(change.size)
 
     def _beside(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Long work in a thread, on a connection of its own, whose close ends what was not committed."""
@@ -390,9 +387,3 @@ class SqliteDriver:
 
     def _lasts(self, logs: Collection[str]) -> dict[str, int]:
         return reads.read_lasts(self._reading(), self._room, logs)
-
-
-def _size(write: Write) -> int:
-    if isinstance(write, Put | Append | Rewrite | RewriteEntry) and not callable(write.body):
-        return len(write.body)
-    return 0
