@@ -18,6 +18,7 @@ pytest_plugins = (
     "operate_fixtures",
     "plugins_fixtures",
     "postgres_fixtures",
+    "sqlite_fixtures",
     "postgres_own",
     "quick_runs",
     "redis_fixtures",

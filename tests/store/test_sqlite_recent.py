@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlite_fixtures import INDEX, KEY, LOG, traced
 
 from masc_core.store._sqlite_recent import _RESULTS
-from masc_core.store.driver import Absent, Append, Delete, IndexEntry, Key, Put, Remove, Rewrite, RewriteEntry, Scan
+from masc_core.store.driver import Append, Delete, IndexEntry, Key, Put, Remove, Rewrite, RewriteEntry, Scan
 from masc_core.store.sqlite import SqliteDriver
-from masc_core.testing import ManualClock
 
-KEY = Key("things", "a")
-LOG = "told"
-INDEX = (IndexEntry("by", "1", "1"),)
 PAGE = Scan("things", "by", "", None, None, 10)
 
 Question = Callable[[SqliteDriver], Awaitable[object]]
@@ -52,18 +49,6 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-async def two(tmp_path: Path, clock: ManualClock) -> AsyncIterator[tuple[SqliteDriver, SqliteDriver]]:
-    """Two drivers on one file, which holds a document and a log entry."""
-    async with contextlib.AsyncExitStack() as stack:
-        first, second = [
-            await stack.enter_async_context(SqliteDriver(tmp_path / "masc.db", clock, durability="process"))
-            for _ in range(2)
-        ]
-        await first.commit([Absent(KEY)], [Put(KEY, b"1", INDEX), Append(LOG, b"1", INDEX)])
-        yield first, second
-
-
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
 @pytest.mark.parametrize("changer", [0, 1], ids=["own", "another's"])
@@ -83,9 +68,7 @@ async def test_a_repeated_question_is_not_put_to_the_file(two: tuple[SqliteDrive
     first, _ = two
     for question in QUESTIONS.values():
         await question(first)
-    asked: list[str] = []
-    assert first._writer is not None
-    first._writer.set_trace_callback(asked.append)
+    asked = traced(first)
     for question in QUESTIONS.values():
         await question(first)
     assert set(asked) == {"PRAGMA data_version"}
@@ -119,9 +102,7 @@ async def test_a_commit_of_its_own_leaves_the_answers_that_it_does_not_concern(
     for question in QUESTIONS.values():
         await question(first)
     await first.commit([], [Put(Key("others", "a"), b"1", INDEX), Append("others", b"1")])
-    asked: list[str] = []
-    assert first._writer is not None
-    first._writer.set_trace_callback(asked.append)
+    asked = traced(first)
     for question in QUESTIONS.values():
         await question(first)
     assert set(asked) == {"PRAGMA data_version"}
@@ -133,9 +114,7 @@ async def test_what_is_asked_often_outlives_what_was_asked_once(two: tuple[Sqlit
     for n in range(_RESULTS * 3):
         await first.scan(Scan("things", "by", str(n), None, None, 10))
         await first.scan(PAGE)
-    assert first._writer is not None
-    asked: list[str] = []
-    first._writer.set_trace_callback(asked.append)
+    asked = traced(first)
     await first.scan(PAGE)
     assert asked == ["PRAGMA data_version"]
     assert len(first._recent._results) == _RESULTS
