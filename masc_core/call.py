@@ -36,7 +36,7 @@ from masc_core.frozen import evolve, frozen
 from masc_core.identity import Bindings, Client, resolve
 from masc_core.interruption import cancelled
 from masc_core.modes import Active
-from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
+from masc_core.records import AGENTS, COUNTERS, PRESENCE, ROOM_ID, ROOMS
 from masc_core.render import printable, render
 from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
@@ -129,17 +129,18 @@ def failure(error: MascError) -> Outcome:
 
 def first_reads(kernel: Kernel, contract: Contract, arguments: Mapping[str, Any], client: Client) -> list[Key]:
     """What a call reads first, besides what every call does: the records of the agent it most likely acts for."""
+    numbers = [Key(COUNTERS.name, contract.tool.counter)] if contract.tool.counter else []
     if client.token is not None:
         asked = kernel.registry.answers("masc_token_reads", {"room": kernel.start_room, "token": client.token})
         if keys := [key for keys in asked for key in keys]:
-            return keys
+            return keys + numbers
     name = client.agent or (
         None if contract.tool.caller is CallerUse.NONE else arguments.get(contract.tool.caller_field)
     )
     # Not checked yet, and not every store could even look for what is none.
     if isinstance(name, str) and len(name) <= NAME_LENGTH and name.isascii():
-        return [Key(AGENTS.name, name.lower()), Key(PRESENCE.name, name.lower())]
-    return []
+        return [Key(AGENTS.name, name.lower()), Key(PRESENCE.name, name.lower()), *numbers]
+    return numbers
 
 
 async def run(kernel: Kernel, call: Call) -> Outcome:

@@ -107,6 +107,8 @@ class Tool:
     examples: tuple[Mapping[str, Any], ...]
     keywords: str = ""
     """Other words for what it does, the telling ones before a semicolon; searched in lean mode, listed nowhere."""
+    counter: str = ""
+    """The number series its calls take from, which is read with the first look at the room."""
     category: str = ""
     plugin: str = ""
     headline: Callable[[Any, Mapping[str, Any]], str] = field(default=_headline, eq=False, repr=False)
@@ -150,13 +152,15 @@ def tool(
     errors: Sequence[type[MascError]] = (),
     examples: Sequence[Mapping[str, Any]] = ({},),
     keywords: str = "",
+    counter: str = "",
 ) -> Callable[[F], F]:
     """Declare the decorated coroutine function a tool; registering it is the plugin's ``masc_tools`` hook.
 
     ``errors`` lists the codes beyond those every tool can return and those its parameters bring; ``examples`` are argument
     objects that the input contract accepts, kept in the tool's contract file. ``keywords`` are words for what the tool does
     that its name and description lack: the search of lean mode finds it by them, and no list has to carry them. Those
-    that tell it from its neighbours stand before a semicolon and count more.
+    that tell it from its neighbours stand before a semicolon and count more. ``counter`` names the number series that most
+    calls take from with ``ctx.next_number``: it is read along with the room, which saves a look at the store.
     """
     reads = effect is Effect.READ
 
@@ -181,6 +185,7 @@ def tool(
             errors=tuple(errors),
             examples=tuple(examples),
             keywords=keywords,
+            counter=counter,
         )
         setattr(function, _DECLARATION, declared)
         return function

@@ -135,7 +135,7 @@ class View(Generic[R]):
 
     async def add(self, record: R) -> R:
         """Write a new record; one that exists already under its key is a conflict, so the unit of work runs again."""
-        await self._transaction.get([self._key(self._collection.key(record))])
+        self._transaction.create(self._key(self._collection.key(record)))
         return self.put(record)
 
     def delete(self, record: R) -> None:

@@ -143,6 +143,13 @@ class Transaction:
             seen.update(zip(missing, await self.driver.get(missing), strict=True))
         return [self._current(key) for key in keys] if self._documents else [seen[key] for key in keys]
 
+    def create(self, key: Key) -> None:
+        """Expect that there is no such document, without looking: where there is one, the commit is a conflict, and the next
+        attempt has read it."""
+        if key not in self._seen:
+            self._seen[key] = self._told.get(key)
+        self._read.setdefault(key, self._seen[key])
+
     def put(self, key: Key, body: bytes, index: Sequence[IndexEntry] = ()) -> int:
         """Buffer a write and return the version it will have. The key must have been read (or scanned) before."""
         seen = self._seen[key]

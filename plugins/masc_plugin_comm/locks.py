@@ -82,6 +82,7 @@ class Unlocked:
         "mine claim secure safe guard overwrite step toes race simultaneous parallel alone refactor renew longer "
         "subtree hand stop dibs"
     ),
+    counter="fence",
 )
 async def masc_lock(
     ctx: Context, file_path: FilePath, ttl_seconds: Ttl | None = None, task_id: TaskId | None = None

@@ -97,6 +97,7 @@ class Added:
         "upgrade improve refactor docs test broken memory leak blocked server crash reminder put discovered noticed "
         "found capture jot follow-up idea requirement defect wish prerequisite checklist"
     ),
+    counter="task",
 )
 async def masc_add_task(
     ctx: Context,

@@ -97,6 +97,7 @@ class Branched:
         "way plan explore variant start run state second workflow approach roll rollback revert undo redo resume "
         "point time split route attempt version experience duplicate copy failed idea"
     ),
+    counter="checkpoint",
 )
 async def masc_branch(ctx: Context, task_id: TaskId, source_step: Step, branch_name: BranchName) -> Branched:
     """Go another way from an earlier step: a new checkpoint with that step's state."""

@@ -54,6 +54,7 @@ class PortalSent:
         "deliver mine counterpart link connect conversation chat peer partner something only two successful received "
         "subcontract"
     ),
+    counter="a2a",
 )
 async def masc_portal_send(
     ctx: Context,

@@ -78,6 +78,7 @@ class Created:
         "question think collect agreement organise organize run together set settle jointly design date multiple "
         "deadline undecided matter either"
     ),
+    counter="vote",
 )
 async def masc_vote_create(
     ctx: Context,
