@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import pytest
 
 from masc_core.errors import StorageBusy
 from masc_core.store import transaction
-from masc_core.store.driver import Key
+from masc_core.store.driver import Document, Key, Put
 from masc_core.store.line import ProcessLine
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.transaction import Transaction, transact
@@ -135,3 +136,26 @@ async def test_a_line_that_is_too_long_refuses_and_one_that_is_held_up_is_left(m
             with pytest.raises(StorageBusy):
                 await waiting
         assert (await driver.get([N]))[0] == (N, 1, b"1", "")
+
+
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_document_is_created_without_a_look_and_one_that_is_there_is_seen_after_a_conflict(there: bool) -> None:
+    asked: list[Key] = []
+    seen: list[int] = []
+
+    async def run(tx: Transaction) -> None:
+        tx.create(N)
+        seen.append(tx.put(N, b"new"))
+
+    class Watched(MemoryDriver):
+        async def get(self, keys: Sequence[Key]) -> list[Document | None]:
+            asked.extend(keys)
+            return await super().get(keys)
+
+    async with Watched(ManualClock()) as driver:
+        if there:
+            await driver.commit([], [Put(N, b"old"), Put(N, b"older")])
+        await transact(driver, run)
+        assert asked == []
+        assert seen == ([1, 3] if there else [1])
+        assert await driver.get([N]) == [Document(N, seen[-1], b"new")]
