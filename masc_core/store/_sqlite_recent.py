@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from masc_core.store._sqlite_known import Known, Row
+from masc_core.store._sqlite_known import Known
+from masc_core.store._sqlite_reads import get_documents
 from masc_core.store.driver import Document, Key, Scan
 
 __all__ = ["Recent", "asked_by"]
@@ -31,7 +32,7 @@ class Recent:
     answer is never older than the look.
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection | None = None) -> None:
         self._db = db
         self._version: int | None = None
         self._documents: dict[Key, Document | None] = {}
@@ -44,43 +45,38 @@ class Recent:
         self._look()
         return self._known
 
-    def documents(
-        self,
-        db: sqlite3.Connection,
-        keys: Sequence[Key],
-        load: Callable[[], tuple[list[Document | None], dict[Key, Row | None]]],
-    ) -> list[Document | None]:
+    def documents(self, db: sqlite3.Connection, room: int, keys: Sequence[Key]) -> list[Document | None]:
         """The documents, all of one state: either all are remembered or all are loaded."""
         if db is not self._db:
-            return load()[0]
+            return get_documents(db, room, keys)[0]
         self._look()
         known = self._documents
         try:
             return [known[key] for key in keys]
         except KeyError:
-            found, rows = load()
+            found, rows = get_documents(db, room, keys)
         self._remember(zip(keys, found, strict=True))
         self._known.follow_rows(rows)
         return found
 
-    def figures(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], _F]) -> _F:
+    def figures(self, db: sqlite3.Connection, asked: Asked, load: Callable[..., _F], *arguments: Any) -> _F:
         """Counts by group, a number or a pair of them; a dictionary is the caller's."""
         if db is not self._db:
-            return load()
+            return load(db, *arguments)
         self._look()
         found = self._answer(asked)
         if found is None:
-            self._keep(asked, found := load())
+            self._keep(asked, found := load(db, *arguments))
         return found.copy() if isinstance(found, dict) else found  # type: ignore[return-value]
 
-    def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[[], list[_R]]) -> list[_R]:
+    def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[..., list[_R]], *arguments: Any) -> list[_R]:
         """A page of documents or log entries, with or without their index values; the list is the caller's."""
         if db is not self._db:
-            return load()
+            return load(db, *arguments)
         self._look()
         if isinstance(found := self._answer(asked), list):
             return found.copy()
-        loaded = load()
+        loaded = load(db, *arguments)
         if sum(map(_size, loaded)) <= _LARGE_RESULT:
             self._keep(asked, loaded.copy())
         return loaded
@@ -122,6 +118,7 @@ class Recent:
         self._results[asked] = found
 
     def _look(self) -> None:
+        assert self._db is not None
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
             self.forget()

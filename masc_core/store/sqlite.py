@@ -15,7 +15,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -92,7 +92,7 @@ class SqliteDriver:
         self._turn = asyncio.Lock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._recent: Recent
+        self._recent = Recent()
         self._room = 0
         self._inode = 0
         self._dead: dict[str, int] = {}
@@ -126,36 +126,36 @@ class SqliteDriver:
         await to_the_end(asyncio.ensure_future(self._shut()))
 
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
-        def load(db: sqlite3.Connection) -> list[Document | None]:
-            return self._recent.documents(db, keys, lambda: reads.get_documents(db, self._room, keys))
-
-        return await self._read(load, 1 + len(keys) // reads.AT_ONCE)
+        statements = 1 + len(keys) // reads.AT_ONCE
+        return await self._read(self._recent.documents, self._room, keys, statements=statements)
 
     async def scan(self, scan: Scan) -> list[Document]:
-        return await self._rows(reads.scan_documents, asked_by(scan), scan)
+        return await self._read(self._recent.rows, asked_by(scan), reads.scan_documents, self._room, scan)
 
     async def count(self, collection: str, index: str, group: str | None = None) -> dict[str, int]:
-        return await self._figures(reads.read_count, collection, index, group)
+        asked = (collection, index, group)
+        return await self._read(self._recent.figures, asked, reads.read_count, self._room, *asked)
 
     async def count_log(self, log: str, index: str, value: str, after: int = 0) -> int:
-        return await self._figures(reads.count_entries, log, index, value, after)
+        asked = (log, index, value, after)
+        return await self._read(self._recent.figures, asked, reads.count_entries, self._room, *asked)
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
         asked = (log, after, limit, reverse)
-        return await self._rows(reads.read_entries, asked, *asked)
+        return await self._read(self._recent.rows, asked, reads.read_entries, self._room, *asked)
 
     async def scan_log(self, scan: Scan) -> list[tuple[str, LogEntry]]:
         if not scan.index:
             raise ValueError("scan_log needs an index; use read_log for the order of the log")
-        return await self._rows(reads.scan_entries, (*asked_by(scan), "log"), scan)
+        return await self._read(self._recent.rows, (*asked_by(scan), "log"), reads.scan_entries, self._room, scan)
 
     async def heads(self, logs: Sequence[str]) -> list[Head]:
         if len(logs) == 1:
-            return [await self._figures(reads.read_head, *logs)]
-        return await self._read(lambda db: [reads.read_head(db, self._room, log) for log in logs], len(logs))
+            return [await self._read(self._recent.figures, (logs[0],), reads.read_head, self._room, logs[0])]
+        return await self._read(lambda db: [reads.read_head(db, self._room, log) for log in logs], statements=len(logs))
 
     async def leases(self, names: Sequence[str]) -> list[Lease | None]:
-        stored = await self._read(lambda db: reads.read_leases(db, self._room, names), len(names))
+        stored = await self._read(reads.read_leases, self._room, names, statements=len(names))
         now = self.clock.now()
         for lease in stored:
             if lease is not None and lease.expires_at <= now:
@@ -207,34 +207,29 @@ class SqliteDriver:
 
     async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
         while True:
-            lasts = await self._read(lambda db: reads.read_lasts(db, self._room, after), len(after))
+            lasts = await self._read(reads.read_lasts, self._room, after, statements=len(after))
             if any(lasts[log] > number for log, number in after.items()):
                 return lasts
             await self._poller.wait(after)
 
-    async def _rows(self, load: Callable[..., list[_T]], asked: tuple[Hashable, ...], *arguments: Any) -> list[_T]:
-        return await self._read(lambda db: self._recent.rows(db, asked, lambda: load(db, self._room, *arguments)))
-
-    async def _figures(self, load: Callable[..., _T], *asked: Hashable) -> _T:
-        return await self._read(lambda db: self._recent.figures(db, asked, lambda: load(db, self._room, *asked)))
-
-    async def _read(self, query: Callable[[sqlite3.Connection], _T], statements: int = 1) -> _T:
+    async def _read(self, query: Callable[..., _T], *arguments: Any, statements: int = 1) -> _T:
+        """``query(db, *arguments)``, in a transaction where it takes more than one statement."""
         backoff: Backoff | None = None
         while True:
             try:
-                return self._query(query, statements)
+                return self._query(query, arguments, statements)
             except sqlite3.Error as error:
                 if not is_busy(error):
                     raise unavailable(error) from error
             backoff = backoff or Backoff(self._patience)
             await backoff.wait()
 
-    def _query(self, query: Callable[[sqlite3.Connection], _T], statements: int = 1) -> _T:
+    def _query(self, query: Callable[..., _T], arguments: tuple[Any, ...], statements: int) -> _T:
         db = self._reading() if self._committing else self._writing()
         try:
             if statements > 1:
                 db.execute("BEGIN")
-            return query(db)
+            return query(db, *arguments)
         except sqlite3.Error as error:
             self._drop_broken(db, error)
             raise
