@@ -15,6 +15,7 @@ from masc_core.store.driver import (
     Check,
     Document,
     LateBody,
+    LogEntry,
     Put,
     Rewrite,
     RewriteEntry,
@@ -36,12 +37,18 @@ class Known:
     problem: MascError | None = None
     """Why the keys are not at hand."""
     at: float = 0.0
+    version: int = field(init=False)
+    """Of the state's document; 0 while there is none."""
     check: Check = field(init=False)
     """What holds as long as this is the state."""
     seals: bool = field(init=False)
     """What is written is sealed."""
     plain: bool = field(init=False)
     """Nothing was ever sealed, or nothing is any more."""
+
+    @version.default
+    def _its_version(self) -> int:
+        return self.state.version
 
     @check.default
     def _its_check(self) -> Check:
@@ -54,11 +61,6 @@ class Known:
     @plain.default
     def _whether_it_is_plain(self) -> bool:
         return self.state.state == "off" and self.keys.empty
-
-    @property
-    def version(self) -> int:
-        """Of the state's document; 0 while there is none."""
-        return self.state.version
 
     def refuse(self) -> None:
         """Raise what keeps this process from reading or writing."""
@@ -130,9 +132,9 @@ def _late(known: Known, log: str, body: bytes | LateBody) -> LateBody:
     return make
 
 
-def none_sealed(documents: Iterable[Document | None]) -> bool:
+def none_sealed(records: Iterable[Document | LogEntry | None]) -> bool:
     """Whether all that is found can be handed out as it is."""
-    return not [found for found in documents if found is not None and found.body.startswith(SEALED)]
+    return not [found for found in records if found is not None and found.body.startswith(SEALED)]
 
 
 def _bounded(body: bytes) -> bytes:

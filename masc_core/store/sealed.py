@@ -24,7 +24,6 @@ import orjson
 from masc_core.errors import MascError, RecordUnreadable, StorageBusy
 from masc_core.store._sealed_bodies import Known, none_sealed, opened_document, opened_entry, stored_form
 from masc_core.store.driver import (
-    SEALED,
     Absent,
     Check,
     Committed,
@@ -119,8 +118,12 @@ class SealedDriver:
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         # From one consistent state with the records: what they are is what it says.
         *found, state = await self.inner.get([*keys, STATE_KEY])
-        await self._adopt(state)
         known = self._known
+        if known.problem is None and known.version == (state.version if state is not None else 0):
+            self._seen_at = time.monotonic()
+        else:
+            await self._adopt(state)
+            known = self._known
         if known.plain and none_sealed(found):
             return found
         if known.problem is not None and not all(key[0] in CLEAR for key in keys):
@@ -128,26 +131,31 @@ class SealedDriver:
         return [None if d is None else opened_document(known, d) for d in found]
 
     async def scan(self, scan: Scan) -> list[Document]:
+        if self._known.plain and none_sealed(plain := await self.inner.scan(scan)):
+            return plain
+
         def opened(known: Known, found: list[Document]) -> list[Document]:
-            if known.plain and none_sealed(found):
-                return found
             return [opened_document(known, document) for document in found]
 
         return await self._read(lambda: self.inner.scan(scan), opened, clear=scan.collection in CLEAR)
 
     async def read_log(self, log: str, after: int = 0, limit: int = 100, reverse: bool = False) -> list[LogEntry]:
+        if self._known.plain and none_sealed(plain := await self.inner.read_log(log, after, limit, reverse)):
+            return plain
+
         def opened(known: Known, found: list[LogEntry]) -> list[LogEntry]:
-            if known.plain and not any(e.body.startswith(SEALED) for e in found):
-                return found
             return [LogEntry(seq, opened_entry(known, log, seq, body)) for seq, body in found]
 
         return await self._read(lambda: self.inner.read_log(log, after, limit, reverse), opened)
 
     async def scan_log(self, scan: Scan) -> list[tuple[str, LogEntry]]:
+        if self._known.plain:
+            plain = await self.inner.scan_log(scan)
+            if none_sealed([entry for _, entry in plain]):
+                return plain
+
         def opened(known: Known, found: list[tuple[str, LogEntry]]) -> list[tuple[str, LogEntry]]:
             log = scan.collection
-            if known.plain and not any(e.body.startswith(SEALED) for _, e in found):
-                return found
             return [(value, LogEntry(e.seq, opened_entry(known, log, e.seq, e.body))) for value, e in found]
 
         return await self._read(lambda: self.inner.scan_log(scan), opened)
