@@ -146,9 +146,9 @@ class Window:
 
     def __init__(self, since: str, now: str) -> None:
         self.since = since
-        self.begin = places_of(since)
-        self.latest = places_of(now)
-        self.now = self.latest[LEVELS][0]
+        second = second_of(since)
+        self.begin = {level: place(second, level) for level in range(1, LEVELS + 1)}
+        self.now = place(second_of(now), LEVELS)[0]
 
     def keys(self, agent: str) -> list[str]:
         """The agent's open pages that it may need, those of later than now left out."""
@@ -164,8 +164,8 @@ class Window:
 
 def keys_to_log(agent: str, since: str, now: str) -> list[Key]:
     """What :func:`money_since` and :func:`add` will read of one agent."""
-    window = Window(since, now)
-    keys = window.keys(agent) + [bucket_key(level, window.latest[level][0], agent) for level in range(1, LEVELS)]
+    keys = Window(since, now).keys(agent)
+    keys += [bucket_key(level, start, agent) for level, (start, _) in places_of(now).items()]
     return [Key(BUCKETS.name, key) for key in dict.fromkeys(keys)]
 
 

@@ -67,7 +67,7 @@ async def _having(ctx: Context, capability: str) -> tuple[list[Agent], bool]:
     share an index value."""
     wanted = capability.casefold()
     near = await ctx.agents.scan("capability", capability_key(capability), limit=MOST_LOOKED_AT + 1)
-    having = [a for a in near[:MOST_LOOKED_AT] if any(own.casefold() == wanted for own in a.capabilities)]
+    having = [a for a in near[:MOST_LOOKED_AT] if wanted in map(str.casefold, a.capabilities)]
     return having, len(near) > MOST_LOOKED_AT
 
 
