@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from masc_core import Context
 from masc_core.frozen import evolve, frozen
 from masc_core.store.collections import View, index_value
+from masc_core.store.driver import Key
 from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import (
     BUCKETS,
@@ -27,6 +28,7 @@ from masc_plugin_cost.records import (
     finest_slot,
     index_of,
     place,
+    places_of,
     second_of,
 )
 
@@ -35,12 +37,12 @@ __all__ = [
     "Selection",
     "add",
     "entries_of_slot",
+    "keys_to_log",
     "logged_since",
     "money_since",
     "open_pages",
     "open_pages_from",
     "parts_of",
-    "prefetch",
 ]
 
 MOST_SLOTS = 40
@@ -67,19 +69,18 @@ class Part(NamedTuple):
 
 async def add(ctx: Context, entry: CostEntry) -> None:
     """Add an entry to the buckets it belongs to."""
-    second = second_of(entry.timestamp)
-    places = [(level, *place(second, level)) for level in range(1, LEVELS + 1)]
+    places = places_of(entry.timestamp)
     view = ctx.collection(BUCKETS)
-    found = await view.peek([bucket_key(level, start, entry.agent) for level, start, _ in places])
+    found = await view.peek([bucket_key(level, start, entry.agent) for level, (start, _) in places.items()])
     part = _part_of(entry)
-    for (level, start, slot), known in zip(places, found, strict=True):
+    whole = part._replace(model="", task="")
+    for (level, (start, slot)), known in zip(places.items(), found, strict=True):
         bucket = known or Bucket(part.agent, level, start)
-        cells = _with(bucket.cells, slot, part)
-        if sum(len(cell[2]) for cell in cells) > MOST_SLOTS:
+        page, cells = bucket.page, _with(bucket.cells, slot, part)
+        if sum([len(cell[2]) for cell in cells]) > MOST_SLOTS:
             await _seal(view, bucket)
-            bucket, cells = evolve(bucket, page=bucket.page + 1), _with([], slot, part)
-        totals = _with(bucket.totals, slot, part._replace(model="", task=""))
-        view.put(evolve(bucket, cells=cells, totals=totals))
+            page, cells = page + 1, _with([], slot, part)
+        view.put(evolve(bucket, page=page, cells=cells, totals=_with(bucket.totals, slot, whole)))
 
 
 def _part_of(entry: CostEntry) -> Part:
@@ -99,9 +100,32 @@ def _with(cells: list[Cell], slot: int, part: Part) -> list[Cell]:
 
 def _added(cell: Cell, slot: int, part: Part) -> Cell:
     """The cell with a part added in one slot, and so to all that follow (there are some after a clock was set back)."""
+    model, task, slots, entries, inputs, outputs, micro = cell
+    last = slots[-1]
+    if slot < last:
+        return _added_before(cell, slot, part)
+    if slot == last:
+        return [
+            model, task, slots,
+            [*entries[:-1], entries[-1] + part.entries],
+            [*inputs[:-1], inputs[-1] + part.input_tokens],
+            [*outputs[:-1], outputs[-1] + part.output_tokens],
+            [*micro[:-1], micro[-1] + part.micro],
+        ]  # fmt: skip
+    return [
+        model, task, [*slots, slot],
+        [*entries, entries[-1] + part.entries],
+        [*inputs, inputs[-1] + part.input_tokens],
+        [*outputs, outputs[-1] + part.output_tokens],
+        [*micro, micro[-1] + part.micro],
+    ]  # fmt: skip
+
+
+def _added_before(cell: Cell, slot: int, part: Part) -> Cell:
+    """As :func:`_added`, where there is a later slot."""
     model, task, slots, *columns = cell
     at = bisect_left(slots, slot)
-    if at == len(slots) or slots[at] != slot:
+    if slots[at] != slot:
         slots = [*slots[:at], slot, *slots[at:]]
         columns = [[*column[:at], column[at - 1] if at else 0, *column[at:]] for column in columns]
     sums = [
@@ -138,11 +162,11 @@ class Window:
         return slot + 1 if page.start == start else 0
 
 
-async def prefetch(ctx: Context, agent: str, since: str) -> None:
-    """Read at once what :func:`money_since` and :func:`add` will ask for of one agent, by lower-case name."""
-    second = second_of(ctx.now)
-    keys = [bucket_key(level, place(second, level)[0], agent) for level in range(1, LEVELS + 1)]
-    await ctx.collection(BUCKETS).peek([*dict.fromkeys([*keys, *Window(since, ctx.now).keys(agent)])])
+def keys_to_log(agent: str, since: str, now: str) -> list[Key]:
+    """What :func:`money_since` and :func:`add` will read of one agent."""
+    keys = Window(since, now).keys(agent)
+    keys += [bucket_key(level, start, agent) for level, (start, _) in places_of(now).items()]
+    return [Key(BUCKETS.name, key) for key in dict.fromkeys(keys)]
 
 
 async def money_since(ctx: Context, since: str, agent: str | None = None) -> dict[str, int]:
@@ -152,9 +176,8 @@ async def money_since(ctx: Context, since: str, agent: str | None = None) -> dic
     spent: dict[str, int] = {}
     for page in pages:
         name = page.agent.lower()
-        spent[name] = spent.get(name, 0) + sum(
-            _behind(column[6], column[2], window.first_slot(page)) for column in page.totals
-        )
+        for column in page.totals:
+            spent[name] = spent.get(name, 0) + _behind(column[6], column[2], window.first_slot(page))
     for part in await _edge(ctx, window, pages, agent):
         spent[part.agent.lower()] = spent.get(part.agent.lower(), 0) + part.micro
     return spent
@@ -179,7 +202,7 @@ async def logged_since(ctx: Context, since: str | None, agent: str | None = None
     """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all."""
     if since is None:
         pages = await ctx.collection(BUCKETS).scan("", LEVELS)
-        pages = [page for page in pages if agent in (None, page.agent.lower())]
+        pages = _of(agent, pages)
         return Selection(pages, (0,) * len(pages))
     window = Window(since, ctx.now)
     pages, slots = await _selected(ctx, window, agent)
@@ -193,11 +216,11 @@ class _Known(dict[Any, tuple[Any, list[CostEntry], list[Bucket], tuple[int, ...]
 async def _selected(ctx: Context, window: Window, agent: str | None) -> tuple[list[Bucket], tuple[int, ...]]:
     """The pages of a window and their first slots. Pages change with a new entry alone, so that for the 8 seconds in which a
     window begins in the same slot they need not be read again as long as there is none."""
-    asked = (tuple(window.begin.items()), window.now, agent)
+    asked = (*window.begin.values(), window.now, agent)
     newest = await ctx.log(COSTS).read(limit=1, reverse=True)
     known = ctx.remember(_Known)
     if asked not in known or known[asked][:2] != (ctx.room, newest):
-        pages = [page for page in await _pages_from(ctx, window) if agent in (None, page.agent.lower())]
+        pages = _of(agent, await _pages_from(ctx, window))
         known[asked] = ctx.room, newest, pages, tuple(map(window.first_slot, pages))
     _, _, pages, slots = known[asked]
     if len(known) > MOST_KNOWN:
@@ -216,6 +239,11 @@ async def _pages_from(ctx: Context, window: Window) -> list[Bucket]:
     return pages
 
 
+def _of(agent: str | None, pages: list[Bucket]) -> list[Bucket]:
+    """Those of one agent (in lower case), or all."""
+    return pages if agent is None else [page for page in pages if page.agent.lower() == agent]
+
+
 async def open_pages(ctx: Context, level: int, start: int, agent: str | None) -> list[Bucket]:
     """The open pages of a stretch, of one agent or of all."""
     view = ctx.collection(BUCKETS)
@@ -227,10 +255,12 @@ async def open_pages(ctx: Context, level: int, start: int, agent: str | None) ->
 async def _open_pages(ctx: Context, window: Window, agent: str | None) -> list[Bucket]:
     """The open pages that a window needs: of the top level all from its begin on, of the others those of that stretch."""
     if agent is not None:  # all in one go
-        await ctx.collection(BUCKETS).peek(window.keys(agent))
-    found = await open_pages_from(ctx, window.begin[LEVELS][0], agent)
+        keys = window.keys(agent)
+        found = [page for page in await ctx.collection(BUCKETS).peek(keys) if page is not None]
+        return found + await _later_pages(ctx, window.now, agent)
+    found = await open_pages_from(ctx, window.begin[LEVELS][0], None)
     for level in range(1, LEVELS):
-        found += await open_pages(ctx, level, window.begin[level][0], agent)
+        found += await open_pages(ctx, level, window.begin[level][0], None)
     return found
 
 
@@ -238,9 +268,13 @@ async def open_pages_from(ctx: Context, start: int, agent: str | None) -> list[B
     """The open pages of the top level from a stretch on, of one agent or of all."""
     now = place(second_of(ctx.now), LEVELS)[0]
     found = [page for stretch in range(start, now + 1) for page in await open_pages(ctx, LEVELS, stretch, agent)]
-    # What is stamped later than now was logged before somebody set the clock back.
-    later = await ctx.collection(BUCKETS).scan("", LEVELS, low=index_value((now + 1,)))
-    return found + [page for page in later if page.last == OPEN and agent in (None, page.agent.lower())]
+    return found + await _later_pages(ctx, now, agent)
+
+
+async def _later_pages(ctx: Context, now: int, agent: str | None) -> list[Bucket]:
+    """The open pages of the top level that are stamped later than now: logged before somebody set the clock back."""
+    later = await ctx.collection(BUCKETS).scan("", LEVELS, low=now + 1)
+    return [page for page in _of(agent, later) if page.last == OPEN]
 
 
 async def _edge(ctx: Context, window: Window, opened: Sequence[Bucket], agent: str | None) -> list[Part]:

@@ -7,11 +7,12 @@ from typing import Annotated
 from masc_core import WORKER, WRITE, Bound, Context, Parsed, TaskId, Verbatim, tool
 from masc_core.errors import InvalidArgument
 from masc_core.frozen import frozen
+from masc_core.store.driver import Key
 from masc_core.values import one_line
-from masc_plugin_cost.buckets import add, prefetch
+from masc_plugin_cost.buckets import add, keys_to_log
 from masc_plugin_cost.budget import DAY, Budget, Limits, Spent, limits_in_force, spent_of, standing
 from masc_plugin_cost.money import MICRO, MOST_USD, Usd, micro, priced, usd
-from masc_plugin_cost.records import COSTS, CostEntry, LoggedEntry
+from masc_plugin_cost.records import COSTS, LIMITS, LIMITS_ID, CostEntry, LoggedEntry
 from masc_plugin_cost.settings import CostSettings, Price
 
 __all__ = ["Logged", "masc_cost_log"]
@@ -57,8 +58,9 @@ async def masc_cost_log(
     amount = micro(cost_usd) if cost_usd is not None else _price(ctx, model, input_tokens, output_tokens)
     facts = (ctx.agent, model, input_tokens, output_tokens, usd(amount), cost_usd is None, ctx.now, task_id)
     entry = CostEntry(*facts)
+    # In one query: the limits, the pages that are added up and those that are written.
+    await ctx.tx.peek([Key(LIMITS.name, LIMITS_ID), *keys_to_log(entry.agent, ctx.after(-DAY), ctx.now)])
     limits = await limits_in_force(ctx)
-    await prefetch(ctx, ctx.agent, ctx.after(-DAY))
     before = await spent_of(ctx, ctx.agent, limits)
     spent = Spent(before.agent + amount, before.room + amount)
     await add(ctx, entry)

@@ -6,8 +6,9 @@ of its own, so that agents who log at the same moment do not wait for each other
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 from attrs import field
 
@@ -34,6 +35,7 @@ __all__ = [
     "finest_slot",
     "index_of",
     "place",
+    "places_of",
     "second_of",
 ]
 
@@ -123,6 +125,13 @@ def place(second: int, level: int) -> tuple[int, int]:
     return slot >> _BITS, slot & (OPEN - 1)
 
 
+@lru_cache(maxsize=64)
+def places_of(timestamp: str) -> Mapping[int, tuple[int, int]]:
+    """Stretch and slot of a stored time on every level, from 1."""
+    second = second_of(timestamp)
+    return MappingProxyType({level: place(second, level) for level in range(1, LEVELS + 1)})
+
+
 def index_of(stretch: int, slot: int) -> int:
     """A slot counted from the epoch: the number of its stretch on the level below."""
     return stretch << _BITS | slot
@@ -145,7 +154,7 @@ def _key(bucket: Bucket) -> str:
 
 
 def _entry_indexes(entry: CostEntry) -> Iterator[IndexEntry]:
-    yield index("slot", finest_slot(index_of(*place(second_of(entry.timestamp), 1))))
+    yield index("slot", finest_slot(index_of(*places_of(entry.timestamp)[1])))
 
 
 LIMITS_ID = "limits"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from masc_core import READ, READER, Context, tool
 from masc_core.agents import recorded_status
 from masc_core.frozen import frozen
 from masc_core.records import Agent, AgentStatus, Presence
-from masc_core.remembered import memo_of, share
+from masc_core.remembered import Rows, all_shared, memo_of, remembered_together, share
 from masc_core.values import Capability, capability_key
 
 __all__ = ["Capable", "Found", "masc_find_by_capability"]
 
 _ORDER: dict[AgentStatus, int] = {"active": 0, "listening": 1, "busy": 2}
 """The live statuses, whoever is freest first."""
+_LAST_SEEN = attrgetter("last_seen")
 MOST_LOOKED_AT = 500
 MOST_SHOWN = 100
 
@@ -52,10 +55,10 @@ async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found
     agents, more = await _having(ctx, capability)
     presences = await ctx.presence.peek([agent.name.lower() for agent in agents])
     found = [_seen(ctx, agent, presence) for agent, presence in zip(agents, presences, strict=True)]
-    live = sorted((f for f in found if f.status in _ORDER), key=lambda f: f.name.lower())
-    live.sort(key=lambda f: f.last_seen, reverse=True)
+    live = [f for f in found if f.status in _ORDER]  # by name, as they were found
+    live.sort(key=_LAST_SEEN, reverse=True)
     live.sort(key=lambda f: _ORDER[f.status])
-    shown = live[:MOST_SHOWN]
+    shown = _together(live[:MOST_SHOWN])
     if more or len(live) > len(shown):
         least = "at least " if more else ""
         ctx.warn("more_agents", f"{least}{len(live)} agents have the capability; here are the first {len(shown)}")
@@ -67,7 +70,7 @@ async def _having(ctx: Context, capability: str) -> tuple[list[Agent], bool]:
     share an index value."""
     wanted = capability.casefold()
     near = await ctx.agents.scan("capability", capability_key(capability), limit=MOST_LOOKED_AT + 1)
-    having = [a for a in near[:MOST_LOOKED_AT] if any(own.casefold() == wanted for own in a.capabilities)]
+    having = [a for a in near[:MOST_LOOKED_AT] if wanted in map(str.casefold, a.capabilities)]
     return having, len(near) > MOST_LOOKED_AT
 
 
@@ -81,3 +84,13 @@ def _seen(ctx: Context, agent: Agent, presence: Presence | None) -> Capable:
     if known is None or known.status != status or known.last_seen != last_seen:
         known = memo[Capable] = share(Capable(agent.name, status, agent.capabilities, last_seen, agent.current_task))
     return known
+
+
+def _together(shown: list[Capable]) -> list[Capable]:
+    """For the same agents in the same order the same list, of which also what is made of it later is remembered."""
+
+    def rows() -> list[Capable]:
+        # What is too much to keep is kept as nothing.
+        return share(Rows(shown)) if all_shared(shown) else []
+
+    return (remembered_together(shown, Capable, rows) if shown else []) or shown

@@ -10,8 +10,7 @@ from masc_core.context import Context
 from masc_core.errors import Forbidden
 from masc_core.frozen import evolve
 from masc_core.records import Mention, Message
-from masc_core.store.collections import View
-from masc_core.store.transaction import Transaction
+from masc_core.store.driver import Scan
 from masc_plugin_interrupt.errors import CheckpointInvalidState
 from masc_plugin_interrupt.records import CHECKPOINTS, SYSTEM, TIMEOUT, Checkpoint, evaluated, not_before
 from masc_plugin_interrupt.settings import InterruptSettings
@@ -53,15 +52,17 @@ async def expire_due(ctx: Context) -> int:
     return done
 
 
-async def write_due(work: Context) -> None:
-    """What every access does first, in units of work of their own: write what time has made of the open interrupts.
+async def write_due(work: Context) -> bool:
+    """What every access does first, in units of work of their own: write what time has made of the open interrupts. True
+    where there was something to write.
 
     It stays so when the access is refused, and when the clock is set back after it.
     """
     # Looked up apart: what is found is about to change, and this unit of work must not keep it as it was.
-    apart = View(CHECKPOINTS, Transaction(work.tx.driver))
-    if await apart.scan("due", high=not_before(work.now), limit=1):
-        await expire_due(work)
+    if not await work.tx.driver.scan(Scan(CHECKPOINTS.name, "due", high=not_before(work.now), limit=1)):
+        return False
+    await expire_due(work)
+    return True
 
 
 async def refuse_requester(work: Context, checkpoint: Checkpoint, action: str) -> None:

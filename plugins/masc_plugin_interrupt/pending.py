@@ -87,13 +87,13 @@ async def masc_pending_interrupts(
 
 async def pending(ctx: Context, task_id: str | None, include_resolved: bool, most: int | None) -> Pending:
     """The first ``most`` open interrupts, all with ``None``, and the newest resolved ones where they are wanted."""
-    await write_due(ctx)
     checkpoints = ctx.collection(CHECKPOINTS)
     if task_id is None:
-        counts = await checkpoints.count("open")
+        counts = await _open_counts(ctx)
         found = [c for kind in _KINDS if counts.get(kind) for c in await _open(ctx, most, "open", kind)]
         total = sum(counts.values())
     else:
+        await write_due(ctx)
         found = await _open(ctx, most, "task_open", task_id)
         full = len(found) == most
         total = sum((await checkpoints.count("task_open", task_id)).values()) if full else len(found)
@@ -109,8 +109,16 @@ async def pending(ctx: Context, task_id: str | None, include_resolved: bool, mos
 
 async def open_count(ctx: Context) -> int:
     """How many interrupts are open at this moment."""
-    await write_due(ctx)
-    return sum((await ctx.collection(CHECKPOINTS).count("open")).values())
+    return sum((await _open_counts(ctx)).values())
+
+
+async def _open_counts(ctx: Context) -> dict[str, int]:
+    """How many interrupts of each kind are open, as time has left them; where none is, none can be due."""
+    checkpoints = ctx.collection(CHECKPOINTS)
+    counts = await checkpoints.count("open")
+    if any(counts.values()) and await write_due(ctx):
+        counts = await checkpoints.count("open")
+    return counts
 
 
 async def _open(ctx: Context, most: int | None, *by: str) -> list[Checkpoint]:

@@ -10,9 +10,9 @@ from masc_core.store.collections import View
 from masc_core.values import PERSON
 from masc_plugin_portal.errors import PortalNotOpen, SeveralPortals
 from masc_plugin_portal.records import (
-    OPEN_STATUSES,
     PORTAL_TASKS,
     PORTALS,
+    SENT,
     ClosedReason,
     Portal,
     PortalTask,
@@ -91,7 +91,7 @@ async def send(ctx: Context, portal: Portal, message: str, reply_to: str | None 
     The portal comes back counted, not yet written.
     """
     task = PortalTask(
-        id=f"a2a-{await ctx.next_number('a2a'):06d}",
+        id=f"a2a-{await ctx.next_number(SENT):06d}",
         from_=ctx.agent,
         to=portal.peer_of(ctx.agent),
         message=message,
@@ -123,11 +123,10 @@ async def close(ctx: Context, portal: Portal, closed_by: str, reason: ClosedReas
 
 
 async def _open_tasks(ctx: Context, portal: Portal) -> list[PortalTask]:
-    one, other = (name.lower() for name in portal.agents)
-    found = [
-        task
-        for receiver, sender in ((one, other), (other, one))
-        for status in OPEN_STATUSES
-        for task in await portal_tasks(ctx).scan("inbox", receiver, sender, status)
-    ]
+    """Where the portal counts none, nobody looks for any: its record changes with each of its tasks."""
+    found = list[PortalTask]()
+    for receiver, waiting in zip(portal.agents, portal.waiting, strict=True):
+        if waiting.pending or waiting.running:
+            sender = portal.peer_of(receiver)
+            found += await portal_tasks(ctx).scan("inbox", receiver.lower(), sender.lower())
     return sorted(found, key=lambda task: number_of(task.id))

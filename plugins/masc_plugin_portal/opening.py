@@ -6,10 +6,12 @@ from masc_core.agents import is_live
 from masc_core.context import Context
 from masc_core.errors import AgentNotFound
 from masc_core.frozen import frozen
+from masc_core.records import AGENTS, COUNTERS, PRESENCE
+from masc_core.store.driver import Key
 from masc_core.tools import WORKER, WRITE, tool
 from masc_core.values import AgentName, Message
 from masc_plugin_portal.line import other_agent, portals, send
-from masc_plugin_portal.records import Portal, PortalTask, Waiting, portal_key
+from masc_plugin_portal.records import PORTALS, SENT, Portal, PortalTask, Waiting, portal_key
 
 __all__ = ["Opened", "masc_portal_open"]
 
@@ -38,6 +40,7 @@ class Opened:
 )
 async def masc_portal_open(ctx: Context, target_agent: AgentName, initial_message: Message | None = None) -> Opened:
     """Open a private line to another agent, to send it tasks and get results."""
+    await _read_ahead(ctx, target_agent, initial_message is not None)
     peer = await other_agent(ctx, "target_agent", target_agent)
     await _warn_if_offline(ctx, peer)
     known = await portals(ctx).find(portal_key(ctx.agent, peer))
@@ -52,6 +55,16 @@ async def masc_portal_open(ctx: Context, target_agent: AgentName, initial_messag
         await _tie(ctx, peer)
         ctx.event("portal_opened", peer, agents=portal.agents)
     return Opened(peer, portal.opened_at, portal.opened_by, already_open, task)
+
+
+async def _read_ahead(ctx: Context, target: str, sends: bool) -> None:
+    """Read in one query what nearly every call asks for on its way."""
+    keys = [
+        Key(PORTALS.name, portal_key(ctx.agent, target)),
+        Key(AGENTS.name, target.lower()),
+        Key(PRESENCE.name, target.lower()),
+    ]
+    await ctx.tx.peek([*keys, Key(COUNTERS.name, SENT)] if sends else keys)
 
 
 def _opened(ctx: Context, before: Portal | None, peer: str) -> Portal:

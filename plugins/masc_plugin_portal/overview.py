@@ -10,7 +10,8 @@ from attrs import define
 from masc_core.agents import recorded_status
 from masc_core.context import Context
 from masc_core.frozen import evolve, frozen
-from masc_core.records import AgentStatus
+from masc_core.records import AGENTS, PRESENCE, AgentStatus
+from masc_core.store.driver import Key
 from masc_core.tools import READER, WRITE, tool
 from masc_core.values import Bound
 from masc_plugin_portal.line import open_portals, portal_tasks, portals
@@ -284,6 +285,7 @@ def _received(task: PortalTask) -> ReceivedTask:
 async def _peer_statuses(ctx: Context, peers: Sequence[str]) -> list[AgentStatus]:
     """The peers' statuses; one that is not known (any more) is inactive."""
     keys = [peer.lower() for peer in peers]
+    await ctx.tx.peek([Key(records.name, key) for records in (AGENTS, PRESENCE) for key in keys])
     agents, presences = await ctx.agents.peek(keys), await ctx.presence.peek(keys)
     return [
         "inactive" if agent is None else recorded_status(ctx, agent, presence)

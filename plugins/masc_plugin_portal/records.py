@@ -16,6 +16,7 @@ from masc_core.store.driver import IndexEntry
 __all__ = [
     "PORTALS",
     "PORTAL_TASKS",
+    "SENT",
     "ClosedReason",
     "Portal",
     "PortalTask",
@@ -27,6 +28,8 @@ __all__ = [
 
 ClosedReason = Literal["close", "leave", "zombie"]
 PortalTaskStatus = Literal["pending", "running", "completed", "failed", "canceled"]
+SENT = "a2a"
+"""The series of numbers of portal tasks."""
 OPEN_STATUSES: tuple[PortalTaskStatus, ...] = ("pending", "running")
 
 

@@ -12,11 +12,13 @@ from masc_core.context import Context
 from masc_core.errors import AgentNotFound, InvalidArgument
 from masc_core.frozen import evolve
 from masc_core.message_line import MessageFormat, message_line
+from masc_core.records import COUNTERS
+from masc_core.store.driver import Key
 from masc_core.tools import WORKER, WRITE, tool
 from masc_core.values import ActorName, Bound, Message, Verbatim
 from masc_plugin_portal.errors import PortalNotOpen, PortalTaskClosed, PortalTaskNotFound
 from masc_plugin_portal.line import open_portal_with, other_agent, portal_tasks, portals, send, the_only_open_portal
-from masc_plugin_portal.records import OPEN_STATUSES, Portal, PortalTask
+from masc_plugin_portal.records import OPEN_STATUSES, PORTAL_TASKS, PORTALS, SENT, Portal, PortalTask, portal_key
 
 __all__ = ["PortalSent", "masc_portal_send"]
 
@@ -69,6 +71,7 @@ async def masc_portal_send(
         raise InvalidArgument(
             field="result_status", reason="needs_reply_to", expected="needs reply_to, the task it ends"
         )
+    await _read_ahead(ctx, to, reply_to, result_status is None)
     asked = None if reply_to is None else await _asked_of_caller(ctx, reply_to)
     peer = await _peer(ctx, to, asked)
     portal = await (the_only_open_portal(ctx) if peer is None else open_portal_with(ctx, peer))
@@ -80,6 +83,17 @@ async def masc_portal_send(
         sent = PortalSent(await _sent(ctx, portal, message, asked))
     sent._text = message_line(format, ctx.agent, portal.peer_of(ctx.agent), ctx.now, message)
     return sent
+
+
+async def _read_ahead(ctx: Context, to: str | None, reply_to: str | None, sends: bool) -> None:
+    """Read in one query what the call asks for on its way, as far as its arguments tell."""
+    keys = [Key(COUNTERS.name, SENT)] if sends else []
+    if to is not None:
+        keys.append(Key(PORTALS.name, portal_key(ctx.agent, to)))
+    if reply_to is not None and _PORTAL_TASK_ID.fullmatch(reply_to):
+        keys.append(Key(PORTAL_TASKS.name, reply_to))
+    if len(keys) > 1:
+        await ctx.tx.peek(keys)
 
 
 async def _asked_of_caller(ctx: Context, task_id: str) -> PortalTask:

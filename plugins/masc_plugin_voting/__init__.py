@@ -37,7 +37,7 @@ def masc_records(register: Callable[[Collection[Any] | Log[Any]], None]) -> None
 async def masc_status(ctx: Context) -> Mapping[str, Any]:
     """How many votes are pending. Those past their deadline are few, as the timer ends them within seconds."""
     stored = (await votes_of(ctx).count("status")).get("pending", 0)
-    return {"votes_pending": max(0, stored - len(await overdue(ctx, ctx.now)))}
+    return {"votes_pending": max(0, stored - len(await overdue(ctx, ctx.now))) if stored else 0}
 
 
 @hookimpl

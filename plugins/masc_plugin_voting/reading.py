@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from masc_core import READ, READER, Bound, Context, tool
 from masc_core.clock import parse_time
 from masc_core.frozen import frozen
-from masc_core.remembered import remembered
+from masc_core.remembered import Rows, all_shared, remembered, remembered_together, share
 from masc_plugin_voting.cast import VoteId
 from masc_plugin_voting.errors import VoteNotFound
 from masc_plugin_voting.records import Vote, VoteStatus
@@ -74,6 +74,17 @@ def listed(vote: Vote) -> ListedVote:
     )
 
 
+def _lines(votes: list[Vote]) -> list[ListedVote]:
+    """The lines of a page: for the same votes the same list, of which also what is made of it later is remembered."""
+
+    def together() -> list[ListedVote]:
+        # What is too much to keep is kept as nothing.
+        return share(Rows(map(listed, votes))) if all_shared(votes) else []
+
+    known = remembered_together(votes, listed, together) if votes else []
+    return known or [listed(vote) for vote in votes]
+
+
 @frozen
 class Votes:
     """A page of votes: pending ones first, then the newest."""
@@ -115,13 +126,14 @@ async def masc_vote_status(ctx: Context, vote_id: VoteId) -> Standing:
 )
 async def masc_votes(ctx: Context, status: Filter = "all", limit: PageSize = 20) -> Votes:
     """List votes, pending ones first."""
-    # By the time of this very unit of work, so that nothing listed as pending below is past its deadline.
-    if await overdue(ctx, ctx.now, limit=1):
-        await settle_overdue(ctx, ctx.now)
     counts = await votes_of(ctx).count("status")
+    # By the time of this very unit of work, so that nothing listed as pending below is past its deadline.
+    if counts.get("pending") and await overdue(ctx, ctx.now, limit=1):
+        await settle_overdue(ctx, ctx.now)
+        counts = await votes_of(ctx).count("status")
     total = sum(counts.values()) if status == "all" else counts.get(status, 0)
     found = await _page(ctx, status, limit + 1)
-    shown = [listed(vote) for vote in found[:limit]]
+    shown = _lines(found[:limit])
     return Votes(shown, len(shown), total, more=len(found) > limit)
 
 

@@ -19,6 +19,7 @@ from masc_plugin_voting.rules import at_deadline, is_overdue, missing_votes, tal
 __all__ = ["announce_end", "current", "overdue", "quoted", "settle_overdue", "votes_of"]
 
 BATCH = 100
+_JSON = json.JSONEncoder(ensure_ascii=False).encode
 _TICK = 0.001
 """The grain of timestamps in seconds."""
 
@@ -30,7 +31,7 @@ def votes_of(ctx: Context) -> View[Vote]:
 
 def quoted(text: str) -> str:
     """A text in quotes it cannot leave, so that what it says is not taken for what the system says."""
-    return json.dumps(text, ensure_ascii=False)
+    return _JSON(text)
 
 
 def announce_end(ctx: Context, vote: Vote) -> None:

@@ -114,6 +114,17 @@ async def test_an_entry_has_what_was_given_and_an_event(masc: MascApp, clock: Ma
     assert (await masc.call("masc_cost_log", "claude", cost_usd=0.5))["agent_total_today_usd"] == 0.5
 
 
+async def test_what_was_logged_in_a_later_stretch_of_time_counts_when_the_clock_is_set_back(
+    masc: MascApp, clock: ManualClock
+) -> None:
+    stretch = 8 * 64**3
+    clock.jump(stretch)
+    await masc.call("masc_cost_log", "claude", cost_usd=1)
+    clock.jump(-stretch)
+    logged = await masc.call("masc_cost_log", "claude", cost_usd=2)
+    assert (logged["agent_total_today_usd"], (await reported(masc))["total_cost_usd"]) == (3, 3)
+
+
 async def test_a_report_is_dearest_first_and_can_be_narrowed(masc: MascApp) -> None:
     for agent, cost, model, task in (("claude", 1, "a", "t1"), ("gemini", 2, "b", None), ("claude", 3, "b", "-"),
                                      ("Zed", 2, "c", "t1")):  # fmt: skip

@@ -61,6 +61,19 @@ async def test_listening_comes_between_and_the_last_seen_first(masc: MascApp, cl
     assert await found(masc, "x") == ["late", "Also", "early", "listener", "busy"]
 
 
+async def test_a_search_made_again_finds_agents_as_they_are_now(masc: MascApp) -> None:
+    for name in ("claude", "gemini"):
+        await register(masc, name, "x")
+    first = (await masc.call("masc_find_by_capability", capability="x"))["agents"]
+    assert (await masc.call("masc_find_by_capability", capability="x"))["agents"] == first
+    await masc.call("masc_add_task", "gemini", title="t")
+    await masc.call("masc_claim", "gemini", task_id="task-001")
+    claude, gemini = (await masc.call("masc_find_by_capability", capability="x"))["agents"]
+    assert (claude, gemini["status"], gemini["current_task"]) == (first[0], "busy", "task-001")
+    await register(masc, "gemini", "y")
+    assert await found(masc, "x") == ["claude"]
+
+
 async def test_zombies_and_agents_that_left_are_not_listed(masc: MascApp, clock: ManualClock) -> None:
     """Acceptance 2 of discovery.md."""
     await register(masc, "claude", "x")

@@ -749,6 +749,17 @@ async def test_an_escalated_one_is_listed_however_many_came_before_it(masc: Masc
         assert (listed["count"], listed["total"]) == (20, 31)
 
 
+async def test_whoever_meets_a_timeout_counts_it_as_over(masc: MascApp, clock: ManualClock) -> None:
+    await ask(masc)
+    await ask(masc, "gemini", on_timeout="wait")
+    await clock.advance(30 * MINUTES)
+    listed = await masc.call("masc_pending_interrupts")
+    assert (listed["total"], listed["count"], listed["interrupts"][0]["agent"]) == (1, 1, "gemini")
+    await ask(masc, step=4)
+    await clock.advance(30 * MINUTES)
+    assert (await masc.call("masc_status"))["interrupts_open"] == 1
+
+
 async def test_the_newest_resolved_ones_are_added_when_asked_for(masc: MascApp, clock: ManualClock) -> None:
     for step in range(1, 23):
         await ask(masc, step=step)

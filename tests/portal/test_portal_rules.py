@@ -199,6 +199,13 @@ async def test_after_closing_the_reason_is_told_even_if_nobody_is_named(masc: Ma
     assert error["details"] == {"peer": "claude", "closed_reason": "leave"}
 
 
+async def test_a_closed_portal_cancels_what_was_already_seen(masc: MascApp) -> None:
+    await opened(masc, "gemini")
+    sent = await ask(masc)
+    assert [task["id"] for task in (await view(masc, "gemini"))["unread"]] == [sent]
+    assert (await masc.call("masc_portal_close", "claude"))["canceled"] == [sent]
+
+
 async def test_closing_cancels_both_directions(masc: MascApp) -> None:
     await opened(masc, "gemini", "codex")
     mine, theirs = await ask(masc, to="gemini"), await ask(masc, "what?", agent="gemini")

@@ -97,6 +97,14 @@ async def test_lists_show_votes_as_their_deadlines_left_them(masc: MascApp, cloc
     assert (await masc.call("masc_votes", status="pending"))["total"] == 1
 
 
+async def test_the_list_that_meets_a_deadline_counts_its_vote_as_ended(masc: MascApp, clock: ManualClock) -> None:
+    await create(masc, deadline_seconds=60)
+    await create(masc)
+    await clock.advance(60)
+    page = await masc.call("masc_votes", status="pending")
+    assert (page["total"], [vote["id"] for vote in page["votes"]]) == (1, ["vote-002"])
+
+
 async def test_the_timer_ends_any_number_of_votes(masc: MascApp, clock: ManualClock) -> None:
     for _ in range(250):
         await create(masc, deadline_seconds=60)

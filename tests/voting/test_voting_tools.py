@@ -290,6 +290,26 @@ async def test_a_listed_vote_is_the_record_with_its_tally(masc: MascApp) -> None
     assert (await masc.call("masc_votes"))["votes"] == [{**standing["vote"], "tally": standing["tally"]}]
 
 
+async def test_a_page_asked_for_again_is_the_page_as_it_is_now(masc: MascApp) -> None:
+    for _ in range(3):
+        await create(masc)
+    first = await masc.call("masc_votes")
+    assert await masc.call("masc_votes") == first
+    assert (await masc.call("masc_votes", limit=2))["votes"] == first["votes"][:2]
+    await cast(masc, "gemini", "B", vote_id="vote-002")
+    page = (await masc.call("masc_votes"))["votes"]
+    assert [vote["tally"]["B"] for vote in page] == [0, 1, 0]
+    assert [page[0], page[2]] == [first["votes"][0], first["votes"][2]]
+
+
+async def test_a_page_of_large_votes_is_listed_as_well(masc: MascApp) -> None:
+    options = [f"{i:02d}{'x' * 190}" for i in range(20)]
+    made = await masc.call("masc_vote_create", "claude", topic="Which?", options=options)
+    for _ in range(2):
+        (listed_vote,) = (await masc.call("masc_votes"))["votes"]
+        assert (listed_vote["id"], listed_vote["options"]) == (made["vote"]["id"], options)
+
+
 async def test_newest_first_holds_beyond_a_thousand(masc: MascApp) -> None:
     """Numbers are ordered as numbers, not as text."""
     await create(masc)
