@@ -12,7 +12,6 @@ from masc_core.context import Context
 from masc_core.errors import AgentNotFound, InvalidArgument
 from masc_core.frozen import evolve
 from masc_core.message_line import MessageFormat, message_line
-from masc_core.records import COUNTERS
 from masc_core.store.driver import Key
 from masc_core.tools import WORKER, WRITE, tool
 from masc_core.values import ActorName, Bound, Message, Verbatim
@@ -56,7 +55,7 @@ class PortalSent:
         "deliver mine counterpart link connect conversation chat peer partner something only two successful received "
         "subcontract"
     ),
-    counter="a2a",
+    counter=SENT,
 )
 async def masc_portal_send(
     ctx: Context,
@@ -71,7 +70,7 @@ async def masc_portal_send(
         raise InvalidArgument(
             field="result_status", reason="needs_reply_to", expected="needs reply_to, the task it ends"
         )
-    await _read_ahead(ctx, to, reply_to, result_status is None)
+    await _read_ahead(ctx, to, reply_to)
     asked = None if reply_to is None else await _asked_of_caller(ctx, reply_to)
     peer = await _peer(ctx, to, asked)
     portal = await (the_only_open_portal(ctx) if peer is None else open_portal_with(ctx, peer))
@@ -85,9 +84,9 @@ async def masc_portal_send(
     return sent
 
 
-async def _read_ahead(ctx: Context, to: str | None, reply_to: str | None, sends: bool) -> None:
+async def _read_ahead(ctx: Context, to: str | None, reply_to: str | None) -> None:
     """Read in one query what the call asks for on its way, as far as its arguments tell."""
-    keys = [Key(COUNTERS.name, SENT)] if sends else []
+    keys = []
     if to is not None:
         keys.append(Key(PORTALS.name, portal_key(ctx.agent, to)))
     if reply_to is not None and _PORTAL_TASK_ID.fullmatch(reply_to):
