@@ -40,6 +40,10 @@ async def masc_redact(ctx: Context, arguments: dict[str, Any]) -> Mapping[str, i
 async def _redact(
     ctx: Context, arguments: dict[str, Any], texts: Mapping[str, Any], settings: RedactionSettings
 ) -> Mapping[str, int] | None:
+    from masc_plugin_redaction.plain import all_plain
+
+    if not settings.patterns and all_plain(arguments, texts):
+        return None
     from masc_plugin_redaction.walk import rewritten
 
     redactor = _redactor(settings.named, tuple(settings.allow))
@@ -61,7 +65,10 @@ async def _known(ctx: Context, arguments: Mapping[str, Any], texts: Mapping[str,
     from masc_plugin_redaction.walk import strings
 
     words = {
-        word for name, where in texts.items() for text in strings(arguments[name], where) for word, _ in hex_words(text)
+        word
+        for name, where in texts.items()
+        for _, text in strings(arguments[name], where)
+        for word, _ in hex_words(text)
     }
     if not words:
         return frozenset()
