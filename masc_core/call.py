@@ -226,9 +226,10 @@ async def _run(kernel: Kernel, call: Call) -> Outcome:
 
 def _validated(call: Call) -> dict[str, Any]:
     """The arguments without the caller."""
-    arguments = dict(call.arguments)
-    if call.tool.caller is not CallerUse.NONE and isinstance(arguments.get(call.tool.caller_field), str | None):
-        arguments.pop(call.tool.caller_field, None)
+    arguments, tool = dict(call.arguments), call.tool
+    named = arguments.pop(tool.caller_field, None) if tool.caller is not CallerUse.NONE else None
+    if named is not None and not isinstance(named, str):
+        arguments[tool.caller_field] = named
     return call.contract.validate(arguments, call.client.caller_known)
 
 

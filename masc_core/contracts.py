@@ -277,7 +277,7 @@ def _explain(error: ValidationError) -> InvalidArgument:
 def _check_strings(place: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, str):
         check_text(place, value)
-    elif isinstance(value, list | dict) and depth == _MAX_DEPTH:
+    elif isinstance(value, (list, dict)) and depth == _MAX_DEPTH:  # a union would be made anew each time
         raise InvalidArgument(
             field=place.split(".", 1)[0], reason="depth", expected=f"must be nested at most {_MAX_DEPTH} deep"
         )

@@ -172,7 +172,9 @@ def _quoted(text: str) -> str:
     A backslash that could be taken for the beginning of an escape is doubled.
     """
     marks = '"' * (1 + max(map(len, _QUOTES(text)))) if '"' in text else '"'
-    return f"{marks}{_UNSAFE.sub(_escaped, text)}{marks}"
+    if not text.isprintable() or "\\" in text:  # what is escaped is a backslash or not printable
+        text = _UNSAFE.sub(_escaped, text)
+    return f"{marks}{text}{marks}"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -35,12 +35,14 @@ _SMALL_BODY, _LARGE_BODY = 2048, 32_768
 
 def index_value(parts: Iterable[str | int]) -> str:
     """Index parts as one string whose byte order is the order of the parts; integers are 0 to 10^16 − 1."""
-    return _SEPARATOR.join(f"{p:0{_NUMBER_WIDTH}d}" if isinstance(p, int) else p for p in parts)
+    return _SEPARATOR.join([f"{p:0{_NUMBER_WIDTH}d}" if isinstance(p, int) else p for p in parts])
 
 
 def index(name: str, *parts: str | int, counted: bool = False) -> IndexEntry:
     """An index entry ordered by ``parts``; ``counted`` keeps a tally by the first part."""
-    return IndexEntry(name, index_value(parts), str(parts[0]) if counted else "")
+    alone = parts[0] if len(parts) == 1 else None  # as most are
+    value = alone if type(alone) is str else index_value(parts)
+    return IndexEntry(name, value, str(parts[0]) if counted else "")
 
 
 def _no_index(record: Any) -> Iterable[IndexEntry]:

@@ -35,14 +35,17 @@ _BY_SIGN = _by_sign()
 
 def all_plain(arguments: Mapping[str, Any], texts: Mapping[str, Any]) -> bool:
     """Whether the arguments named in ``texts`` certainly hold no secret, patterns of the settings aside."""
+    found: list[str] = []
+    keys = list(texts)
     for name, where in texts.items():
-        value, key = arguments[name], name.rstrip("_")
-        if type(value) is str:
-            if not is_plain(value, key):
-                return False
-        elif not all(is_plain(text, inner) for inner, text in strings(value, where, key)):
-            return False
-    return True
+        if type(value := arguments[name]) is str:
+            found.append(value)
+            continue
+        for key, text in strings(value, where):
+            found.append(text)
+            keys.append(key)
+    # All at once: nothing that is looked for goes over the end of a line.
+    return is_plain("\n".join(found), "\n".join(keys))
 
 
 def is_plain(text: str, key: str = "") -> bool:
