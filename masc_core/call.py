@@ -36,7 +36,7 @@ from masc_core.frozen import evolve, frozen
 from masc_core.identity import Bindings, Client, resolve
 from masc_core.interruption import cancelled
 from masc_core.modes import Active
-from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS
+from masc_core.records import AGENTS, PRESENCE, ROOM_ID, ROOMS, Room
 from masc_core.render import printable, render
 from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
@@ -252,7 +252,7 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
         if (tx := call.reading if room is kernel.start_room else None) is None:
             tx = Transaction(room.driver)
             await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
-        record = await View(ROOMS, tx).find(ROOM_ID)
+        record = tx.notes[Room] = await View(ROOMS, tx).find(ROOM_ID)
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
         return await _prepare_first(kernel, call, room)
     ctx = kernel.context(call, room, record, tx)

@@ -34,13 +34,13 @@ def render(structured: Mapping[str, Any], headline: str = "", result: Any = None
     """
     lines = [headline] if headline else []
     kinds = _record_lists(result.__class__)
-    scalars = {k: v for k, v in structured.items() if not _nested(v)}
-    if scalars:
-        lines.append(_line(scalars))
-    for name, value in structured.items():
+    nested = {k: v for k, v in structured.items() if type(v) in _CONTAINERS and _nested(v)}
+    if len(nested) < len(structured):
+        lines.append(_line({k: v for k, v in structured.items() if k not in nested}))
+    for name, value in nested.items():
         if type(value) is dict:
             lines += _record(f"{name}: ", "", value)
-        elif _nested(value):
+        else:
             lines.append(f"{name}:")
             kind = kinds.get(name)
             lines += _items("", value) if kind is None else _listed(value, getattr(result, name), kind)
