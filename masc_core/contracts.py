@@ -165,7 +165,8 @@ class Contract:
         Raises :class:`InvalidArgument`, or the error of the value's own rule, for the first violation.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        self.ensure_known_names(given, caller_known)
+        if not given.keys() <= self.input["properties"].keys():
+            self.ensure_known_names(given, caller_known)
         for name, value in given.items():
             _check_strings(name, value)
         for name in self._trims:
