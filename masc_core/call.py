@@ -227,9 +227,10 @@ async def _run(kernel: Kernel, call: Call) -> Outcome:
 def _validated(call: Call) -> dict[str, Any]:
     """The arguments without the caller."""
     arguments, tool = dict(call.arguments), call.tool
-    named = arguments.pop(tool.caller_field, None) if tool.caller is not CallerUse.NONE else None
-    if named is not None and not isinstance(named, str):
-        arguments[tool.caller_field] = named
+    if tool.caller is not CallerUse.NONE:
+        named = arguments.get(tool.caller_field)
+        if named is None or isinstance(named, str):
+            arguments.pop(tool.caller_field, None)
     return call.contract.validate(arguments, call.client.caller_known)
 
 
