@@ -6,6 +6,7 @@ from masc_core.agents import PRESENCE_SECONDS
 from masc_core.context import Context
 from masc_core.frozen import evolve
 from masc_core.identity import join
+from masc_core.records import Room
 from masc_core.store.transaction import Transaction
 from masc_core.tools import Effect
 
@@ -40,7 +41,10 @@ class Attempts:
         ctx.room = self._room
         if self._room is not None:
             # A room that is missing is made by the very change that needs it: a refused one leaves none behind.
-            ctx.room, made = await ctx._open.found(tx, ctx.call.client.actor)
+            # On the way to the caller it was mostly found in this very unit of work.
+            made, known = False, tx.notes.get(Room) is self._room
+            if not known:
+                ctx.room, made = await ctx._open.found(tx, ctx.call.client.actor)
             if ctx.call.founding and not made:
                 raise Overtaken
             if ctx.call.tool.transactional:

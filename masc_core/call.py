@@ -36,7 +36,7 @@ from masc_core.frozen import evolve, frozen
 from masc_core.identity import Bindings, Client, resolve
 from masc_core.interruption import cancelled
 from masc_core.modes import Active
-from masc_core.records import AGENTS, COUNTERS, PRESENCE, ROOM_ID, ROOMS
+from masc_core.records import AGENTS, COUNTERS, PRESENCE, ROOM_ID, ROOMS, Room
 from masc_core.render import printable, render
 from masc_core.rooms import OpenRoom
 from masc_core.store.collections import View
@@ -227,9 +227,11 @@ async def _run(kernel: Kernel, call: Call) -> Outcome:
 
 def _validated(call: Call) -> dict[str, Any]:
     """The arguments without the caller."""
-    arguments = dict(call.arguments)
-    if call.tool.caller is not CallerUse.NONE and isinstance(arguments.get(call.tool.caller_field), str | None):
-        arguments.pop(call.tool.caller_field, None)
+    arguments, tool = dict(call.arguments), call.tool
+    if tool.caller is not CallerUse.NONE:
+        named = arguments.get(tool.caller_field)
+        if named is None or isinstance(named, str):
+            arguments.pop(tool.caller_field, None)
     return call.contract.validate(arguments, call.client.caller_known)
 
 
@@ -252,7 +254,7 @@ async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
         if (tx := call.reading if room is kernel.start_room else None) is None:
             tx = Transaction(room.driver)
             await tx.peek([Key(ROOMS.name, ROOM_ID), *kernel.registry.first_reads])
-        record = await View(ROOMS, tx).find(ROOM_ID)
+        record = tx.notes[Room] = await View(ROOMS, tx).find(ROOM_ID)
     if record is None and (tool.creates_room == "always" or (tool.creates_room == "allowed" and room.base.may_create)):
         return await _prepare_first(kernel, call, room)
     ctx = kernel.context(call, room, record, tx)

@@ -212,12 +212,16 @@ class Context:
         """Await every implementation of a hook, in order, and give the answers that are not ``None``."""
         if not (waiting := self._registry.answers(hook, arguments)):
             return []
+        answers: list[Mapping[str, Any]] = []
         try:
-            answers = [await answer for answer in waiting]
-        finally:
-            for answer in waiting:  # after a refusal the rest must not be left unawaited
-                answer.close()
-        return [a for a in answers if a is not None]
+            for waited in waiting:
+                if (answer := await waited) is not None:
+                    answers.append(answer)  # noqa: PERF401  # an asynchronous comprehension is a coroutine of its own
+        except BaseException:
+            for waited in waiting:  # after a refusal the rest must not be left unawaited
+                waited.close()
+            raise
+        return answers
 
     def savepoint(self) -> Callable[..., None]:
         """What puts back who calls, what they may do and what was noted before and, with ``writes=True``, takes back what was

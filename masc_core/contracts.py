@@ -165,7 +165,8 @@ class Contract:
         Raises :class:`InvalidArgument`, or the error of the value's own rule, for the first violation.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        self.ensure_known_names(given, caller_known)
+        if not given.keys() <= self.input["properties"].keys():
+            self.ensure_known_names(given, caller_known)
         for name, value in given.items():
             _check_strings(name, value)
         for name in self._trims:
@@ -277,7 +278,7 @@ def _explain(error: ValidationError) -> InvalidArgument:
 def _check_strings(place: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, str):
         check_text(place, value)
-    elif isinstance(value, list | dict) and depth == _MAX_DEPTH:
+    elif isinstance(value, (list, dict)) and depth == _MAX_DEPTH:  # a union would be made anew each time
         raise InvalidArgument(
             field=place.split(".", 1)[0], reason="depth", expected=f"must be nested at most {_MAX_DEPTH} deep"
         )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 import orjson
 from cattrs import Converter
+from cattrs.fns import identity
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from masc_core.remembered import all_shared, memo_of, remembered_together
@@ -27,6 +30,7 @@ PlainData = Annotated[Any, "plain"]
 
 _LARGE = 16_384
 """Bytes of plain data that are not kept."""
+_SCALARS = frozenset({str, int, float, bool, NoneType})
 _converter = Converter(detailed_validation=False, forbid_extra_keys=False)
 
 
@@ -68,12 +72,28 @@ def _list_factory(declared: Any) -> Any:
             make = _converter.get_unstructure_hook(kind)
             return [make(record) for record in records]
 
+        if not records:
+            return []
         if not all_shared(records):
             return each()
         packed = remembered_together(records, declared, lambda: _packed(each()))
         return orjson.loads(packed) if packed else each()
 
     return unstructured
+
+
+def _is_optional_scalar(declared: Any) -> bool:
+    """What is plain data already, or left out: cattrs would ask again for each value."""
+    if get_origin(declared) not in (Union, UnionType) or len(arms := get_args(declared)) != 2:
+        return False
+    return {get_args(arm)[0] if get_origin(arm) is Annotated else arm for arm in arms} - {NoneType} <= _SCALARS
+
+
+def _plain_dict(values: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a dict that mostly holds scalars."""
+    if _SCALARS.issuperset(map(type, values.values())):
+        return dict(values)
+    return {key: unstructure(value) for key, value in values.items()}
 
 
 def _packed(plain: Any) -> bytes:
@@ -93,6 +113,8 @@ def _structure_factory(cls: type) -> Any:
 _converter.register_unstructure_hook_factory(attrs.has, _unstructure_factory)
 _converter.register_unstructure_hook_factory(_is_record_list, _list_factory)
 _converter.register_structure_hook_factory(attrs.has, _structure_factory)
+_converter.register_unstructure_hook_func(_is_optional_scalar, identity)
+_converter.register_unstructure_hook_func(lambda t: t == dict[str, Any], _plain_dict)
 _converter.register_unstructure_hook(LogPosition, lambda position: position.seq)
 _converter.register_unstructure_hook(Decimal, str)
 _converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
@@ -111,6 +133,9 @@ def structure(data: Any, cls: type[T]) -> T:
         raise ValueError(str(error)) from error
 
 
+_to_plain = lru_cache(maxsize=1024)(_converter.get_unstructure_hook)
+
+
 def unstructure(value: Any) -> Any:
     """Plain data (dicts, lists, scalars) from a record or result."""
-    return _converter.unstructure(value)
+    return _to_plain(value.__class__)(value)

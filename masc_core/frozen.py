@@ -75,11 +75,12 @@ def evolve(record: T, **changes: Any) -> T:
     if names is None:
         changed: T = attrs.evolve(record, **changes)  # type: ignore[misc]
         return changed
-    if not changes.keys() <= names:
+    if not names.issuperset(changes):
         raise TypeError(f"{cls.__name__} has no field {min(changes.keys() - names)}")
     made: T = object.__new__(cls)
-    made.__dict__.update(record.__dict__)
-    made.__dict__.update(changes)
+    values = made.__dict__
+    values.update(record.__dict__)
+    values.update(changes)
     return made
 
 

@@ -197,7 +197,8 @@ async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: M
             ctx.warn("agent_name_ignored", f"this endpoint acts for {caller.name}; the argument {given} was ignored")
         return caller
     if given is not None:
-        return evolve(await _matched(ctx, client, bindings, given, "argument"), by=client.person)
+        caller = await _matched(ctx, client, bindings, given, "argument")
+        return caller if client.person is None else evolve(caller, by=client.person)
     if client.transport == "stdio" and (last := bindings.last_joined(client, room)) is not None:
         return Caller(last, Role.WORKER, "process", requested=last)
     if client.person is not None:

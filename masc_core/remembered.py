@@ -69,12 +69,11 @@ def remembered(derive: Callable[[R], D]) -> Callable[[R], D]:
 
     @wraps(derive)
     def derived(record: R) -> D:
-        memo = memo_of(record)
-        if memo is None:
+        if (kept := _kept.get(id(record))) is None:
             return derive(record)
-        found: D | None = memo.get(derive)
+        found: D | None = kept.memo.get(derive)
         if found is None:
-            found = memo[derive] = share(derive(record))
+            found = kept.memo[derive] = share(derive(record))
         return found
 
     return derived
@@ -82,7 +81,7 @@ def remembered(derive: Callable[[R], D]) -> Callable[[R], D]:
 
 def all_shared(records: Sequence[object]) -> bool:
     """Whether there is something to remember of these records together."""
-    return memo_of(records) is not None or (bool(records) and None not in map(memo_of, records))
+    return id(records) in _kept or (bool(records) and _kept.keys() >= set(map(id, records)))
 
 
 def remembered_together(records: Sequence[object], asked: Hashable, make: Callable[[], D]) -> D:

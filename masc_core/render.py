@@ -34,13 +34,13 @@ def render(structured: Mapping[str, Any], headline: str = "", result: Any = None
     """
     lines = [headline] if headline else []
     kinds = _record_lists(result.__class__)
-    scalars = {k: v for k, v in structured.items() if not _nested(v)}
-    if scalars:
-        lines.append(_line(scalars))
-    for name, value in structured.items():
+    nested = {k: v for k, v in structured.items() if type(v) in _CONTAINERS and _nested(v)}
+    if len(nested) < len(structured):
+        lines.append(_line({k: v for k, v in structured.items() if k not in nested}))
+    for name, value in nested.items():
         if type(value) is dict:
             lines += _record(f"{name}: ", "", value)
-        elif _nested(value):
+        else:
             lines.append(f"{name}:")
             kind = kinds.get(name)
             lines += _items("", value) if kind is None else _listed(value, getattr(result, name), kind)
@@ -172,7 +172,9 @@ def _quoted(text: str) -> str:
     A backslash that could be taken for the beginning of an escape is doubled.
     """
     marks = '"' * (1 + max(map(len, _QUOTES(text)))) if '"' in text else '"'
-    return f"{marks}{_UNSAFE.sub(_escaped, text)}{marks}"
+    if not text.isprintable() or "\\" in text:  # what is escaped is a backslash or not printable
+        text = _UNSAFE.sub(_escaped, text)
+    return f"{marks}{text}{marks}"
 
 
 def _escaped(found: re.Match[str]) -> str:

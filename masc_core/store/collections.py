@@ -35,12 +35,14 @@ _SMALL_BODY, _LARGE_BODY = 2048, 32_768
 
 def index_value(parts: Iterable[str | int]) -> str:
     """Index parts as one string whose byte order is the order of the parts; integers are 0 to 10^16 − 1."""
-    return _SEPARATOR.join(f"{p:0{_NUMBER_WIDTH}d}" if isinstance(p, int) else p for p in parts)
+    return _SEPARATOR.join([f"{p:0{_NUMBER_WIDTH}d}" if isinstance(p, int) else p for p in parts])
 
 
 def index(name: str, *parts: str | int, counted: bool = False) -> IndexEntry:
     """An index entry ordered by ``parts``; ``counted`` keeps a tally by the first part."""
-    return IndexEntry(name, index_value(parts), str(parts[0]) if counted else "")
+    alone = parts[0] if len(parts) == 1 else None  # as most are
+    value = alone if type(alone) is str else index_value(parts)
+    return IndexEntry(name, value, str(parts[0]) if counted else "")
 
 
 def _no_index(record: Any) -> Iterable[IndexEntry]:
@@ -95,10 +97,6 @@ class View(Generic[R]):
     def _key(self, key: str) -> Key:
         return Key(self._collection.name, key)
 
-    def _load(self, document: Document) -> R:
-        collection = self._collection
-        return _load(collection.name, document.key.id, collection.record, document.body, "version", document.version)
-
     def _load_all(self, documents: Sequence[Document]) -> list[R]:
         if not _COPIES.get():
             record = self._collection.record
@@ -109,12 +107,14 @@ class View(Generic[R]):
                     )
                     for d in documents
                 ]
-        return [self._load(document) for document in documents]
+        declared = self._collection
+        return [_load(declared, d.key.id, d.body, "version", d.version) for d in documents]
 
     async def find(self, key: str) -> R | None:
         """The record, or ``None``. If this unit of work writes anything, the record must be unchanged at its commit."""
-        found = (await self._transaction.get([self._key(key)]))[0]
-        return None if found is None else self._load(found)
+        declared = self._collection
+        found = (await self._transaction.get([Key(declared.name, key)]))[0]
+        return None if found is None else _load(declared, key, found.body, "version", found.version)
 
     async def get(self, key: str) -> R:
         """As :meth:`find`; a missing record raises the collection's own error."""
@@ -124,13 +124,15 @@ class View(Generic[R]):
 
     async def peek(self, keys: Sequence[str]) -> list[R | None]:
         """Several records whose later change by others does not disturb this unit of work."""
-        found = await self._transaction.peek([self._key(key) for key in keys])
-        return [None if d is None else self._load(d) for d in found]
+        declared = self._collection
+        found = await self._transaction.peek([Key(declared.name, key) for key in keys])
+        return [None if d is None else _load(declared, d.key.id, d.body, "version", d.version) for d in found]
 
     def put(self, record: R) -> R:
         """Write a record that was read, found missing or scanned in this unit of work; returns it as stored."""
-        key = self._key(self._collection.key(record))
-        version = self._transaction.put(key, _dump(record, "version"), tuple(self._collection.indexes(record)))
+        declared = self._collection
+        key = Key(declared.name, declared.key(record))
+        version = self._transaction.put(key, _dump(record, "version"), tuple(declared.indexes(record)))
         return _stamp(record, "version", version)
 
     async def add(self, record: R) -> R:
@@ -190,7 +192,7 @@ class LogView(Generic[R]):
         self._transaction = transaction
 
     def _load(self, entry: LogEntry) -> R:
-        return _load(self._log.name, str(entry.seq), self._log.record, entry.body, "seq", entry.seq)
+        return _load(self._log, entry.seq, entry.body, "seq", entry.seq)
 
     def append(self, record: R) -> LogPosition:
         """Add an entry; its number is known once the unit of work is committed."""
@@ -237,17 +239,17 @@ class LogView(Generic[R]):
         self._transaction.add(Remove(self._log.name, tuple(seqs)))
 
 
-def _load(collection: str, key: str, record: type[R], body: bytes, stamp: str, number: int) -> R:
+def _load(declared: Collection[R] | Log[R], key: str | int, body: bytes, stamp: str, number: int) -> R:
     """The record in ``body``, with its ``version`` or ``seq``, which the store keeps outside."""
     try:
         size = len(body)
         decode = (
             _decode if _COPIES.get() else _small if size <= _SMALL_BODY else _large if size <= _LARGE_BODY else _decode
         )
-        decoded: R = decode(record, body, stamp, number)
+        decoded: R = decode(declared.record, body, stamp, number)
         return decoded
     except (ValueError, TypeError, KeyError) as error:
-        raise RecordUnreadable(collection=collection, key=key, reason="corrupt") from error
+        raise RecordUnreadable(collection=declared.name, key=str(key), reason="corrupt") from error
 
 
 def _decode(record: type[R], body: bytes, stamp: str, number: int) -> R:

@@ -35,7 +35,10 @@ _CREDENTIAL = re.compile(
 """How well-known credentials begin; what else is told of a path is as it was given."""
 _CREDENTIAL_LENGTH = 12
 """What is shorter is none: nearly every id and status is, and searching takes its time."""
+_RANDOM_LENGTH = 20
 _RANDOM = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z", re.ASCII)
+"""As stored: no credential, and known without a search for one."""
 _SETTINGS = frozenset({"mode_switched", "auth_changed", "rate_limits_changed", "encryption_changed"})
 _SPOKEN = 8
 """From this length on, a word that also occurs in a free text is taken for a piece of it."""
@@ -47,7 +50,9 @@ def plain_id(value: object) -> bool:
     """A word that reads like an id or name, and not like a credential put in its place."""
     if not isinstance(value, str) or not _WORD.match(value):
         return False
-    return len(value) < _CREDENTIAL_LENGTH or not (_RANDOM.search(value) or _CREDENTIAL.search(value))
+    if len(value) < _CREDENTIAL_LENGTH or _TIME.match(value):
+        return True
+    return not ((len(value) >= _RANDOM_LENGTH and _RANDOM.search(value)) or _CREDENTIAL.search(value))
 
 
 def _plain_path(value: object) -> bool:
@@ -63,10 +68,11 @@ def described(handler: Callable[..., Any], arguments: Mapping[str, Any]) -> tupl
     for name, value in arguments.items():
         if value is None:
             continue
-        if (describer := describers.get(name.rstrip("_"))) is None:
+        told_as = name.rstrip("_")
+        if (describer := describers.get(told_as)) is None:
             continue
         if (said := describer(value)) is not None:
-            told[name.rstrip("_")] = said
+            told[told_as] = said
         if said != value:
             texts += _strings(value)
     return told, texts
@@ -98,13 +104,13 @@ def _length(details: object) -> int:
 
 
 def _short(value: Any) -> Any:
-    return _size(value) if isinstance(value, str | list) and len(orjson.dumps(value)) > 40 else value
+    return _size(value) if isinstance(value, (str, list)) and len(orjson.dumps(value)) > 40 else value
 
 
 def _strings(value: Any) -> Iterable[str]:
     if isinstance(value, str):
         return (value,)
-    return (item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else ()
 
 
 @lru_cache(maxsize=512)
@@ -147,7 +153,7 @@ def _string(name: str, extras: Sequence[Any]) -> Describer:
 
 def _items(item: Describer) -> Describer:
     def describe(value: Any) -> Any:
-        if not isinstance(value, list | tuple) or len(value) > MOST_ITEMS:
+        if not isinstance(value, (list, tuple)) or len(value) > MOST_ITEMS:
             return _size(value)
         told = [item(one) for one in value]
         return told if told == list(value) else _size(value)
@@ -167,7 +173,7 @@ def _number(value: Any) -> Any:
 def _size(value: Any) -> Any:
     if isinstance(value, str):
         return {"chars": len(value)}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return {"items": len(value)}
     if isinstance(value, dict):
         return {"fields": len(value)}
@@ -188,7 +194,7 @@ def _value(name: str, value: Any, texts: Sequence[str]) -> Any:
     if isinstance(value, str):
         plain = plain_id(value) or (name.endswith("path") and _plain_path(value))
         return value if not value or (plain and not _said(value, texts)) else _size(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         told = [_value(name, one, texts) for one in value[:MOST_ITEMS]]
         return told if told == list(value) else _size(value)
     if isinstance(value, dict):
@@ -198,4 +204,7 @@ def _value(name: str, value: Any, texts: Sequence[str]) -> Any:
 
 
 def _said(value: str, texts: Sequence[str]) -> bool:
-    return any(value == text or (len(value) >= _SPOKEN and value in text) for text in texts)
+    for text in texts:  # noqa: SIM110  # asked of each value of each event
+        if value == text or (len(value) >= _SPOKEN and value in text):
+            return True
+    return False

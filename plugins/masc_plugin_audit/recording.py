@@ -206,7 +206,7 @@ def _reasons(ctx: Context, error: MascError) -> dict[str, Any]:
 def _subject(arguments: Mapping[str, Any], events: Sequence[Event]) -> str | None:
     """The task, vote, checkpoint or agent concerned, where an argument or what happened says so."""
     for name in _SUBJECTS:
-        if isinstance(found := arguments.get(name), str):
+        if name in arguments and isinstance(found := arguments[name], str):
             return found
     joined = None
     for event in events:
@@ -215,6 +215,6 @@ def _subject(arguments: Mapping[str, Any], events: Sequence[Event]) -> str | Non
                 return event.subject
             joined = event.subject
     for name in _TARGETS:
-        if isinstance(found := arguments.get(name), str):
+        if name in arguments and isinstance(found := arguments[name], str):
             return found
     return joined

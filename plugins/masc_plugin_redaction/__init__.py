@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from masc_core import Context, hookimpl
@@ -40,6 +40,8 @@ async def masc_redact(ctx: Context, arguments: dict[str, Any]) -> Mapping[str, i
 async def _redact(
     ctx: Context, arguments: dict[str, Any], texts: Mapping[str, Any], settings: RedactionSettings
 ) -> Mapping[str, int] | None:
+    if not settings.patterns and _quick()(arguments, texts):
+        return None
     from masc_plugin_redaction.walk import rewritten
 
     redactor = _redactor(settings.named, tuple(settings.allow))
@@ -61,12 +63,23 @@ async def _known(ctx: Context, arguments: Mapping[str, Any], texts: Mapping[str,
     from masc_plugin_redaction.walk import strings
 
     words = {
-        word for name, where in texts.items() for text in strings(arguments[name], where) for word, _ in hex_words(text)
+        word
+        for name, where in texts.items()
+        for _, text in strings(arguments[name], where)
+        for word, _ in hex_words(text)
     }
     if not words:
         return frozenset()
     answers = await ctx.ask("masc_known_secrets", ctx=ctx, words=sorted(words))
     return frozenset(word for answer in answers for word in answer["secrets"])
+
+
+@cache
+def _quick() -> Callable[[Mapping[str, Any], Mapping[str, Any]], bool]:
+    """The quick look at texts; imported when the first one comes, and once, since every call looks."""
+    from masc_plugin_redaction.plain import all_plain
+
+    return all_plain
 
 
 @lru_cache(maxsize=16)

@@ -15,7 +15,7 @@ from masc_plugin_redaction.regexes import compile_linear
 from masc_plugin_redaction.services import LEAST, SERVICES
 from masc_plugin_redaction.shapes import Shape, Span
 
-__all__ = ["Redactor", "hex_words"]
+__all__ = ["Redactor", "hex_words", "long_words", "lowered"]
 
 MOST_PASSES = 8
 _PLACEHOLDER = re.compile(r"\[REDACTED:[a-z][a-z0-9_]{1,31}\]")
@@ -74,7 +74,7 @@ class Redactor:
         return any(compile_linear(regex).search(secret) for regex in self.allow)
 
     def _matches(self, text: str, key: str, known: Collection[str]) -> Iterator[Match]:
-        lower = _lower(text)
+        lower = lowered(text)
         for shape in _hinted(text, lower):
             yield from _of(shape.kind, shape.find(text))
         if key:
@@ -92,15 +92,20 @@ class Redactor:
                 yield Match(name, start, end, len(ORDER) + i, start)
 
 
-def _lower(text: str) -> str:
+def lowered(text: str) -> str:
     """The text in lower case, each character in its place."""
     lower = text.lower()
     return lower if len(lower) == len(text) else _UPPER.sub(lambda match: match[0].lower(), text)
 
 
+def long_words(text: str) -> str:
+    """The words of a text that are as long as a credential. Most texts have none, and are not searched for any."""
+    return " ".join([word for word in text.split() if len(word) >= LEAST]) if len(text) >= LEAST else ""
+
+
 def _hinted(text: str, lower: str) -> Iterator[Shape]:
-    """The shapes that may be in a text. Most texts have no word as long as a credential, and are not searched for any."""
-    if words := " ".join([word for word in text.split() if len(word) >= LEAST]):
+    """The shapes that may be in a text."""
+    if words := long_words(text):
         for shape in SERVICES:
             for hint in shape.hints:
                 if hint in words:

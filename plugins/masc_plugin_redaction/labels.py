@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from masc_plugin_redaction.shapes import WORD_KINDS, Span
 from masc_plugin_redaction.stand_ins import end_of_code, is_filled_up, is_placeholder, is_word
 
-__all__ = ["SHORTEST", "WORDS", "label_starts", "labelled", "labelled_by_key"]
+__all__ = ["SHORTEST", "SIGNS", "WORDS", "label_starts", "labelled", "labelled_by_key"]
 
 SHORTEST = 6
 """Characters of a value."""
@@ -32,6 +32,8 @@ _LABEL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _HINTS = ("passw", "passphrase", "_pass", '"pass', "'pass", "pwd", "secret", "token", "key")
+SIGNS = ("pass", "pwd", "secret", "token", "key")
+"""One of these is in every label, in lower case."""
 _BEFORE_KEY = re.compile(r"(?:api[_ -]?|(?:access|account|auth|encryption|master|signing|storage|subscription)[_-]?)\Z")
 _REACH = len("subscription_")
 _KEY = re.compile(WORDS + r"\W*\Z", re.ASCII | re.IGNORECASE)

@@ -11,24 +11,25 @@ Rewrite = Callable[[str, str], str]
 """``(key the string is the value of, string) -> string``"""
 
 
-def strings(value: Any, texts: Any = True) -> Iterator[str]:
-    """The strings within ``value`` that may be text, as its declared type says (see :data:`masc_core._texts.Texts`)."""
-    waiting = [(value, texts)]
+def strings(value: Any, texts: Any = True, key: str = "") -> Iterator[tuple[str, str]]:
+    """The strings within ``value`` that may be text, as its declared type says (see :data:`masc_core._texts.Texts`), each
+    after the key it is a value of. Items of a list are values of the list's key."""
+    waiting = [(value, texts, key)]
     while waiting:
-        inner, where = waiting.pop()
+        inner, where, label = waiting.pop()
         if where is False:
             continue
         if isinstance(inner, str):
-            yield inner
+            yield label, inner
         elif isinstance(inner, dict):
-            waiting += [(item, _within(where, key)) for key, item in inner.items()]
-        elif isinstance(inner, list | tuple):
-            waiting += [(item, where) for item in inner]
+            waiting += [(item, _within(where, name), str(name)) for name, item in inner.items()]
+        elif isinstance(inner, (list, tuple)):
+            waiting += [(item, where, label) for item in inner]
 
 
 def rewritten(value: Any, rewrite: Rewrite, texts: Any = True, key: str = "") -> Any:
-    """A copy of ``value`` in which ``rewrite`` was applied to each string that may be text. Items of a list are values of
-    the list's key."""
+    """A copy of ``value`` in which ``rewrite`` was applied to each string that may be text, as :func:`strings` finds
+    them."""
     root = [value]
     waiting: list[tuple[Any, Any, Any, str]] = [(root, 0, texts, key)]
     while waiting:
@@ -41,7 +42,7 @@ def rewritten(value: Any, rewrite: Rewrite, texts: Any = True, key: str = "") ->
         elif isinstance(inner, dict):
             holder[place] = copied = dict(inner)
             waiting += [(copied, name, _within(where, name), str(name)) for name in copied]
-        elif isinstance(inner, list | tuple):
+        elif isinstance(inner, (list, tuple)):
             holder[place] = items = list(inner)
             waiting += [(items, i, where, label) for i in range(len(items))]
     return root[0]

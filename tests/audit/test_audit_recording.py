@@ -402,14 +402,38 @@ def test_arguments_are_told_by_their_declared_type(name: str, value: object, exp
 
 @pytest.mark.parametrize(
     "text",
-    ["ghp_" + "a" * 36, "sk-ant-abcdef", "a1" * 10, "0f" * 16, "two words", "", "xoxb-1234567890", "a=b", "x\n", "é"],
+    [
+        "ghp_" + "a" * 36,
+        "sk-ant-abcdef",
+        "a1" * 10,
+        "0f" * 16,
+        "two words",
+        "",
+        "xoxb-1234567890",
+        "a=b",
+        "x\n",
+        "é",
+        "2026-11-21T23:37:21.315Z=",
+        "2026-11-21T23:37:21.315Z/sk-ant",
+        "2026-11-21T23:37:21.315Z\n",
+    ],
 )
 def test_what_may_be_a_credential_is_no_id(text: str) -> None:
     assert not plain_id(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["task-001", "a2a-000001", "claude-2", "human:root", "vote-001", "work_items", "disk-1"]
+    "text",
+    [
+        "task-001",
+        "a2a-000001",
+        "claude-2",
+        "human:root",
+        "vote-001",
+        "work_items",
+        "disk-1",
+        "2026-11-21T23:37:21.315Z",
+    ],
 )
 def test_ids_are_told(text: str) -> None:
     assert plain_id(text)

@@ -56,6 +56,15 @@ async def test_no_call_acts_for_a_name_that_is_none(masc: MascApp, name: str) ->
     assert (await masc.error("masc_add_task", name, title="T"))["code"] == "invalid_agent_name"
 
 
+@pytest.mark.parametrize("names", [("agent_name", "message"), ("message", "agent_name")])
+async def test_the_first_wrong_argument_is_named_the_callers_among_them(masc: MascApp, names: tuple[str, str]) -> None:
+    await masc.call("masc_join", "claude")
+    arguments = {name: ["\0"] for name in names}
+    error = (await masc.kernel.call("masc_broadcast", arguments, masc.client(agent="claude"))).error
+    assert error is not None
+    assert error.details["field"] == f"{names[0]}.0"
+
+
 def test_bindings_end_with_their_process_or_session() -> None:
     bindings = Bindings()
     own = process_binding()

@@ -21,7 +21,7 @@ from masc_core.remembered import (
     share,
 )
 from masc_core.render import render
-from masc_core.store.collections import _load, own_copies
+from masc_core.store.collections import Collection, _load, own_copies
 from masc_core.testing.app import MascApp
 
 CLIENT = Client(transport="http", source="test")
@@ -43,9 +43,12 @@ class Shown:
     name: str
 
 
+ITEMS = Collection("items", Item, lambda item: item.name)
+
+
 def stored(name: str = "a", version: int = 1) -> Item:
     """The record as a store hands it out."""
-    return _load("items", name, Item, b'{"name":"%s","parts":["x"]}' % name.encode(), "version", version)
+    return _load(ITEMS, name, b'{"name":"%s","parts":["x"]}' % name.encode(), "version", version)
 
 
 def test_equal_bytes_give_one_record_whose_plain_data_is_everyones_own() -> None:

@@ -261,7 +261,7 @@ async def test_a_failing_redaction_fails_the_call_and_stores_nothing(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(Redactor, "redact", broken)
-    assert (await app.error("masc_broadcast", "claude", message="unheard"))["code"] == "internal_error"
+    assert (await app.error("masc_broadcast", "claude", message="unheard token"))["code"] == "internal_error"
     assert "unheard" not in await dump(app)
 
 
