@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from masc_core.attempts import Attempts, Overtaken, be_present, may_go_unmarked
 from masc_core.choice import find_room, present_room
@@ -102,11 +102,8 @@ class Call:
     """Guards were asked in the last attempt of a unit of work."""
     concluded: bool = False
     """What the call did is in a unit of work that guards have seen."""
-
-    @property
-    def tool(self) -> Tool:
-        """The tool called."""
-        return self.contract.tool
+    tool: Tool = field(init=False, default=Factory(lambda call: call.contract.tool, takes_self=True), repr=False)
+    """The tool called."""
 
 
 @frozen

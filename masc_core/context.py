@@ -254,7 +254,11 @@ class Context:
 
         async def attempt(transaction: Transaction) -> tuple[R, Context]:
             now = self.clock.now()
-            ctx = evolve(self, tx=transaction.dated(now), now=now, events=[], committed=[])
+            ctx = Context(  # as evolve would make it, in a quarter of the time
+                caller=self.caller, room=self.room, settings=self.settings, call=self.call, modes=self.modes,
+                open=self._open, registry=self._registry, tx=transaction.dated(now), now=now, warnings=self.warnings,
+                delivered=self.delivered, granted=self.granted,
+            )  # fmt: skip
             result = await run(ctx)
             self.call.concluding = (concludes or self.call.unattended) and transaction.dirty
             if self.call.concluding:

@@ -27,6 +27,7 @@ _INDEX = "INSERT INTO document_index (room, collection, name, value, key, docume
 _UNINDEX = "DELETE FROM document_index WHERE room = ? AND collection = ? AND name = ? AND value = ? AND key = ?"
 _MOVE = "UPDATE document_index SET value = ? WHERE room = ? AND collection = ? AND name = ? AND value = ? AND key = ?"
 
+_NONE = frozenset[tuple[str, str]]()
 Tallies = dict[tuple[str, str, str], int]
 """By how much the count of a collection's or log's index group changes."""
 
@@ -188,9 +189,10 @@ class _Indexes:
                 db.executemany(statement, rows)
 
 
-def tally(tallies: Tallies, collection: str, before: Iterable[IndexEntry], after: Iterable[IndexEntry]) -> None:
+def tally(tallies: Tallies, collection: str, before: Sequence[IndexEntry], after: Sequence[IndexEntry]) -> None:
     """Note the difference between two lists of index entries of one record."""
-    old, new = ({(name, group) for name, _, group in index if group} for index in (before, after))
+    old = {(name, group) for name, _, group in before if group} if before else _NONE
+    new = {(name, group) for name, _, group in after if group} if after else _NONE
     for step, changed in ((-1, old - new), (1, new - old)):
         for name, group in changed:
             place = (collection, name, group)

@@ -35,6 +35,8 @@ class Entries:
         self._tallies = tallies
         self._rows: list[tuple[int, int, str, int, str, bytes]] = []
         self._indexes: list[tuple[Any, ...]] = []
+        self.size = 0
+        """Bytes of the bodies appended."""
         self.last_entry = 0
         """The number of the newest entry of any log, once something is to be appended."""
         self.lasts: dict[str, int] = {}
@@ -63,6 +65,7 @@ class Entries:
             self.tails[log] = body = entry_body(write, seq, self._body(log, seq - 1))
         else:
             self.tails[log] = None
+        self.size += len(body)
         self._rows.append((self.last_entry, self._room, log, seq, encode(index), body))
         if index:
             rows = {(self._room, log, name, value, seq, self.last_entry) for name, value, _ in index}

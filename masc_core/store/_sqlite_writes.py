@@ -118,37 +118,37 @@ class Change:
 
     def _write(self, writes: Sequence[Write]) -> list[int]:
         """Write; the numbers of the entries appended."""
-        documents, entries = self._documents, self._entries
+        documents, entries, concerned = self._documents, self._entries, self.concerned
         entries.find([write.log for write in writes if type(write) is Append])
         appended = []
         for write in writes:
             if type(write) is Put:
                 documents.put(write)
-                self._note(write.key[0], write.body)
+                concerned.add(write.key[0])
+                self.size += len(write.body)
             elif type(write) is Append:
                 appended.append(entries.append(write))
-                self._note(write.log, b"" if callable(write.body) else write.body)
+                concerned.add(write.log)
             elif type(write) is Delete:
                 documents.delete(write)
-                self._note(write.key[0])
+                concerned.add(write.key[0])
             elif type(write) is Remove:
                 entries.remove(write)
-                self._note(write.log)
+                concerned.add(write.log)
             elif type(write) is Rewrite:
                 documents.rewrite(write)
-                self._note(write.key[0], write.body)
+                concerned.add(write.key[0])
+                self.size += len(write.body)
             elif type(write) is RewriteEntry:
                 entries.rewrite(write)
-                self._note(write.log, write.body)
+                concerned.add(write.log)
+                self.size += len(write.body)
         documents.write()
         entries.write()
+        self.size += entries.size
         if rows := [(self._room, *place, n) for place, n in self._tallies.items() if n]:
             self._db.executemany(_TALLY, rows)
         return appended
-
-    def _note(self, concerned: str, body: bytes = b"") -> None:
-        self.concerned.add(concerned)
-        self.size += len(body)
 
     def _load_lease(self, name: str) -> Lease | None:
         (lease,) = read_leases(self._db, self._room, (name,))

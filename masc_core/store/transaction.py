@@ -139,6 +139,10 @@ class Transaction:
         """As :meth:`get`, without the promise: a change by others before the commit does not matter, or a guard tells of
         it; see :class:`Transaction`."""
         seen = self._seen
+        if not seen and not self._documents:
+            found = await self.driver.get(keys)
+            seen.update(zip(keys, found, strict=True))
+            return found
         if missing := [key for key in keys if key not in seen]:
             seen.update(zip(missing, await self.driver.get(missing), strict=True))
         return [self._current(key) for key in keys] if self._documents else [seen[key] for key in keys]
