@@ -134,7 +134,8 @@ class Documents:
             if before != indexed:
                 indexes.change(key, id, before, () if write is None else write.index)
             if self.left is not None:
-                self.left[Key(*key)] = None if write is None else Document(Key(*key), state.version, bytes(write.body))
+                named = Key(*key)
+                self.left[named] = None if write is None else Document(named, state.version, bytes(write.body))
         self._states = {}
         if updates:
             self._db.executemany(_UPDATE, updates)

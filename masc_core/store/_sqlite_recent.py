@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from masc_core.store._sqlite_known import Known
@@ -19,7 +19,7 @@ _LARGE_RESULT = 65_536
 
 _R = TypeVar("_R")
 _F = TypeVar("_F")
-Asked = tuple[Hashable, ...]
+Asked = tuple[Any, ...]
 """A question, of the collection or log that comes first in it."""
 
 
@@ -38,6 +38,8 @@ class Recent:
         self._documents: dict[Key, Document | None] = {}
         self._results: dict[Asked, object] = {}
         """Those asked for lately come last."""
+        self._asked: dict[str, set[Asked]] = {}
+        """The questions whose answers are kept, by the collection or log they are of."""
         self._known = Known()
 
     def known(self) -> Known:
@@ -84,8 +86,9 @@ class Recent:
     def committed(self, concerned: Collection[str], left: Mapping[Key, Document | None] | None) -> None:
         """Follow a commit of this connection, which wrote to these collections and logs: the documents that it left, or
         ``None`` for any."""
-        for asked in [asked for asked in self._results if asked[0] in concerned]:
-            del self._results[asked]
+        for place in concerned:
+            for asked in self._asked.pop(place, ()):
+                del self._results[asked]
         if left is None:
             self._documents.clear()
         else:
@@ -94,6 +97,7 @@ class Recent:
     def forget(self) -> None:
         """Look at everything again."""
         self._results.clear()
+        self._asked.clear()
         self._documents.clear()
         self._known.forget()
 
@@ -114,8 +118,16 @@ class Recent:
 
     def _keep(self, asked: Asked, found: object) -> None:
         if len(self._results) >= _RESULTS:
-            del self._results[next(iter(self._results))]
+            self._drop(next(iter(self._results)))
         self._results[asked] = found
+        self._asked.setdefault(asked[0], set()).add(asked)
+
+    def _drop(self, asked: Asked) -> None:
+        del self._results[asked]
+        of_place = self._asked[asked[0]]
+        of_place.remove(asked)
+        if not of_place:
+            del self._asked[asked[0]]
 
     def _look(self) -> None:
         assert self._db is not None
