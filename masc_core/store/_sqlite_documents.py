@@ -6,14 +6,14 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
 from attrs import define
 
+from masc_core.store._sqlite_index import Moved, decode, encode
 from masc_core.store._sqlite_known import Known, Row
 from masc_core.store._sqlite_reads import find_documents
 from masc_core.store.driver import Absent, Delete, Document, IndexEntry, Key, Put, Rewrite, Version
 
-__all__ = ["Documents", "Tallies", "decode", "encode"]
+__all__ = ["Documents", "Tallies", "tally"]
 
 _FOUND = "id, version, indexed"
 _UPDATE = "UPDATE documents SET version = ?, indexed = ?, body = ? WHERE id = ?"
@@ -56,6 +56,8 @@ class Documents:
         """Those looked for, as they are now."""
         self.left: dict[Key, Document | None] | None = {}
         """The documents written, as they are now; ``None`` where that is not known."""
+        self.moved: dict[str, list[Moved]] = {}
+        """The documents written, by collection."""
 
     def find(self, keys: Iterable[Key]) -> None:
         """Look for the rows of documents, before anything is written."""
@@ -131,6 +133,7 @@ class Documents:
                 id = self._insert(key, state, indexed, write.body)
                 self.rows[key] = (id, state.version, indexed)
             before = "" if row is None else row[2]
+            self.moved.setdefault(key[0], []).append((key[1], before, indexed))
             if before != indexed:
                 indexes.change(key, id, before, () if write is None else write.index)
             if self.left is not None:
@@ -198,13 +201,3 @@ def tally(tallies: Tallies, collection: str, before: Sequence[IndexEntry], after
         for name, group in changed:
             place = (collection, name, group)
             tallies[place] = tallies.get(place, 0) + step
-
-
-def encode(index: Sequence[IndexEntry]) -> str:
-    """Index entries as a record's row has them."""
-    return orjson.dumps([[*entry] for entry in index]).decode() if index else ""
-
-
-def decode(indexed: str) -> list[IndexEntry]:
-    """Index entries from a record's row."""
-    return [IndexEntry(*entry) for entry in orjson.loads(indexed)] if indexed else []

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from typing import Any
 
 from masc_core.store._limits import entry_body
-from masc_core.store._sqlite_documents import Tallies, decode, encode, tally
+from masc_core.store._sqlite_documents import Tallies, tally
+from masc_core.store._sqlite_index import decode, encode
 from masc_core.store._sqlite_known import Known
 from masc_core.store._sqlite_reads import read_lasts
 from masc_core.store.driver import Append, Remove, RewriteEntry

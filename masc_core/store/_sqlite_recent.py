@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from masc_core.store._sqlite_index import Asked, Moved, made_wrong_by
 from masc_core.store._sqlite_known import Known
 from masc_core.store._sqlite_reads import get_documents
-from masc_core.store.driver import Document, Key, Scan
+from masc_core.store.driver import Document, Key
 
-__all__ = ["Recent", "asked_by"]
+__all__ = ["Recent"]
 
 _DOCUMENTS = 1024
 _RESULTS = 128
@@ -19,8 +20,6 @@ _LARGE_RESULT = 65_536
 
 _R = TypeVar("_R")
 _F = TypeVar("_F")
-Asked = tuple[Any, ...]
-"""A question, of the collection or log that comes first in it."""
 
 
 class Recent:
@@ -83,12 +82,21 @@ class Recent:
             self._keep(asked, loaded.copy())
         return loaded
 
-    def committed(self, concerned: Collection[str], left: Mapping[Key, Document | None] | None) -> None:
-        """Follow a commit of this connection, which wrote to these collections and logs: the documents that it left, or
-        ``None`` for any."""
-        for place in concerned:
+    def committed(
+        self,
+        changed: Collection[str],
+        moved: Mapping[str, Sequence[Moved]],
+        left: Mapping[Key, Document | None] | None,
+    ) -> None:
+        """Follow a commit of this connection: the logs and collections of which anything may be different, the documents
+        written by collection, and as they are now, or ``None`` where that is not known."""
+        for place in changed:
             for asked in self._asked.pop(place, ()):
                 del self._results[asked]
+        for place, documents in moved.items():
+            if place in self._asked:
+                for asked in list(filter(made_wrong_by(documents), self._asked[place])):
+                    self._drop(asked)
         if left is None:
             self._documents.clear()
         else:
@@ -135,11 +143,6 @@ class Recent:
         if version != self._version:
             self.forget()
             self._version = version
-
-
-def asked_by(scan: Scan) -> Asked:
-    """The question of a scan; hashed faster than the scan itself."""
-    return scan.collection, scan.index, scan.low, scan.high, scan.after, scan.limit, scan.reverse
 
 
 def _size(row: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from masc_core.store._sqlite_documents import decode, encode
+from masc_core.store._sqlite_index import decode, encode
 from masc_core.store.driver import IndexEntry, Key, Lease
 from masc_core.store.snapshot import Snapshot, StoredDocument, StoredEntry, indexed
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from masc_core.store._leases import LeaseOutcome, settle_leases
 from masc_core.store._sqlite_documents import Documents, Tallies
 from masc_core.store._sqlite_entries import Entries
+from masc_core.store._sqlite_index import Moved
 from masc_core.store._sqlite_known import Known
 from masc_core.store._sqlite_reads import get_documents, read_leases
 from masc_core.store.driver import (
@@ -63,8 +64,8 @@ class Change:
         """The leases that this change took from the table because they were over."""
         self.done = False
         """Set by whoever commits."""
-        self.concerned: set[str] = set()
-        """The collections and logs written to."""
+        self.changed: set[str] = set()
+        """The logs written to, and the collections of which anything may be different."""
         self.size = 0
         """Bytes of the bodies written."""
 
@@ -77,6 +78,11 @@ class Change:
     def left(self) -> Mapping[Key, Document | None] | None:
         """The documents written, as they are now; ``None`` where that is not known."""
         return self._documents.left
+
+    @property
+    def moved(self) -> Mapping[str, Sequence[Moved]]:
+        """The documents written, by collection."""
+        return self._documents.moved
 
     def run(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         """Check and write. Raises :class:`Conflict` or ``sqlite3.Error``, in both cases for the caller to roll back."""
@@ -118,30 +124,28 @@ class Change:
 
     def _write(self, writes: Sequence[Write]) -> list[int]:
         """Write; the numbers of the entries appended."""
-        documents, entries, concerned = self._documents, self._entries, self.concerned
+        documents, entries, changed = self._documents, self._entries, self.changed
         entries.find([write.log for write in writes if type(write) is Append])
         appended = []
         for write in writes:
             if type(write) is Put:
                 documents.put(write)
-                concerned.add(write.key[0])
                 self.size += len(write.body)
             elif type(write) is Append:
                 appended.append(entries.append(write))
-                concerned.add(write.log)
+                changed.add(write.log)
             elif type(write) is Delete:
                 documents.delete(write)
-                concerned.add(write.key[0])
             elif type(write) is Remove:
                 entries.remove(write)
-                concerned.add(write.log)
+                changed.add(write.log)
             elif type(write) is Rewrite:
                 documents.rewrite(write)
-                concerned.add(write.key[0])
+                changed.add(write.key[0])
                 self.size += len(write.body)
             elif type(write) is RewriteEntry:
                 entries.rewrite(write)
-                concerned.add(write.log)
+                changed.add(write.log)
                 self.size += len(write.body)
         documents.write()
         entries.write()

@@ -28,7 +28,8 @@ from masc_core.store import _sqlite_reads as reads
 from masc_core.store._limits import check_limits
 from masc_core.store._sqlite_access import Backoff, in_thread, is_busy, roll_back, to_the_end, unavailable
 from masc_core.store._sqlite_checkpoint import Keeper
-from masc_core.store._sqlite_recent import Recent, asked_by
+from masc_core.store._sqlite_index import asked_by
+from masc_core.store._sqlite_recent import Recent
 from masc_core.store._sqlite_schema import check_place, connect, create_file, prepare, room_id
 from masc_core.store._sqlite_watch import Poller
 from masc_core.store._sqlite_writes import Change
@@ -273,7 +274,7 @@ class SqliteDriver:
             # Also when the caller was cancelled meanwhile: what is committed has happened, and others wait for it.
             if change.done:
                 self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
-                self._recent.committed(change.concerned, change.left)
+                self._recent.committed(change.changed, change.moved, change.left)
                 change.follow()
                 self._poller.wake(change.lasts)
                 self._keeper.committed(change.size)
