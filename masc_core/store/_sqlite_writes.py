@@ -13,17 +13,21 @@ from masc_core.store._sqlite_known import Known
 from masc_core.store._sqlite_reads import get_documents, read_leases
 from masc_core.store.driver import (
     Absent,
+    Acquire,
     Append,
     Check,
     Committed,
     Conflict,
     Delete,
     Document,
+    Held,
     Key,
     Lease,
     Put,
     Reached,
+    Release,
     Remove,
+    Renew,
     Rewrite,
     RewriteEntry,
     Version,
@@ -39,9 +43,7 @@ _SET_FENCE = "UPDATE rooms SET fence = ? WHERE id = ?"
 _SET_LEASE = "INSERT OR REPLACE INTO leases (room, name, owner, fence, expires) VALUES (?, ?, ?, ?, ?)"
 _END_LEASE = "DELETE FROM leases WHERE room = ? AND name = ?"
 _END_DEAD = "DELETE FROM leases WHERE room = ? AND name = ? AND fence <= ?"
-
-
-_OF_RECORDS = frozenset({Put, Append, Delete, Remove, Rewrite, RewriteEntry})
+_OF_LEASES = frozenset({Acquire, Renew, Release})
 
 
 class Change:
@@ -100,14 +102,16 @@ class Change:
     def _check(self, checks: Sequence[Check], writes: Sequence[Write]) -> LeaseOutcome:
         """What the leases come to. Raises :class:`Conflict`."""
         of_documents: list[Version | Absent] = []
-        wanted, leased = 0.0, not all(type(write) in _OF_RECORDS for write in writes)
+        wanted, leased = 0.0, not _OF_LEASES.isdisjoint(map(type, writes))
         for check in checks:
             if type(check) is Version or type(check) is Absent:
                 of_documents.append(check)
             elif type(check) is Reached:
                 wanted = max(wanted, check.time)
-            else:
+            elif type(check) is Held:
                 leased = True
+            else:
+                raise TypeError(f"{check!r} is no check")
         documents = self._documents
         written = [write.key for write in writes if type(write) is Put or type(write) is Delete]
         documents.find([*[check.key for check in of_documents], *written])
@@ -147,6 +151,8 @@ class Change:
                 entries.rewrite(write)
                 changed.add(write.log)
                 self.size += len(write.body)
+            elif type(write) not in _OF_LEASES:
+                raise TypeError(f"{write!r} is no write")
         documents.write()
         entries.write()
         self.size += entries.size

@@ -185,3 +185,19 @@ async def test_what_is_remembered_for_commits_is_bounded(two: tuple[SqliteDriver
     assert Key("large", "a") not in known.rows and "large" not in known.tails
     await first.commit([], [Append("large", lambda _, before: b"" if before is None else before[:3])])
     assert (await first.read_log("large"))[-1].body == bytes(3)
+
+
+async def test_what_is_no_check_or_write_is_refused_and_not_passed_over(two: tuple[SqliteDriver, SqliteDriver]) -> None:
+    first, _ = two
+
+    class Odd(Put):
+        """Looks like a write."""
+
+    class Stricter(Version):
+        """Looks like a check."""
+
+    with pytest.raises(TypeError, match="is no write"):
+        await first.commit([], [Odd(KEY, b"2")])
+    with pytest.raises(TypeError, match="is no check"):
+        await first.commit([Stricter(KEY, 7)], [Put(KEY, b"2")])
+    assert await first.get([KEY]) == [Document(KEY, 1, b"1")]
