@@ -1,4 +1,4 @@
-"""What is made of records that call after call reads, made once: their listed form, plain data, line of text, their sums.
+"""What is made of records that call after call reads, made once: their listed form, plain data, line of text.
 
 Stores hand out one object for equal bytes (see :mod:`masc_core.store.collections`), and records are values, which nobody
 changes. So what follows from such a record alone may be kept for as long as the object itself lives.
