@@ -72,7 +72,7 @@ def _list_factory(declared: Any) -> Any:
             make = _converter.get_unstructure_hook(kind)
             return [make(record) for record in records]
 
-        if not records:
+        if records == []:
             return []
         if not all_shared(records):
             return each()
@@ -86,7 +86,8 @@ def _is_optional_scalar(declared: Any) -> bool:
     """What is plain data already, or left out: cattrs would ask again for each value."""
     if get_origin(declared) not in (Union, UnionType) or len(arms := get_args(declared)) != 2:
         return False
-    return {get_args(arm)[0] if get_origin(arm) is Annotated else arm for arm in arms} - {NoneType} <= _SCALARS
+    kinds = {get_args(arm)[0] if get_origin(arm) is Annotated else arm for arm in arms}
+    return NoneType in kinds and kinds <= _SCALARS
 
 
 def _plain_dict(values: dict[str, Any]) -> dict[str, Any]:

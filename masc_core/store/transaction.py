@@ -93,6 +93,7 @@ class Transaction:
         self._told: dict[Key, Document | None] = dict(told or {})
         self._seen: dict[Key, Document | None] = {}
         self._read: dict[Key, Document | None] = {}
+        self._guessed: set[Key] = set()
         self._documents: dict[Key, Put | Delete] = {}
         self._appends: list[tuple[Append, LogPosition]] = []
         self._others: list[Remove | Acquire | Renew | Release] = []
@@ -118,10 +119,14 @@ class Transaction:
     def savepoint(self) -> Callable[[], None]:
         """What takes back everything that is buffered after this."""
         documents, appends = dict(self._documents), list(self._appends)
-        others, held = list(self._others), list(self._held)
+        others, held, guessed = list(self._others), list(self._held), set(self._guessed)
 
         def restore() -> None:
             self._documents, self._appends, self._others, self._held = documents, appends, others, held
+            for key in self._guessed - guessed:
+                self._seen.pop(key, None)
+                self._read.pop(key, None)
+            self._guessed = guessed
 
         return restore
 
@@ -152,7 +157,7 @@ class Transaction:
         attempt has read it."""
         if key not in self._seen:
             self._seen[key] = self._told.get(key)
-        self._read.setdefault(key, self._seen[key])
+            self._guessed.add(key)
 
     def put(self, key: Key, body: bytes, index: Sequence[IndexEntry] = ()) -> int:
         """Buffer a write and return the version it will have. The key must have been read (or scanned) before."""
@@ -295,12 +300,13 @@ async def transact(
             else:
                 lines.count()
                 return result
+            again = known
             if await lines.wait(lost + RETRY_SECONDS):
-                told = {}
+                again, told = list(dict.fromkeys([*known, *told])), {}
             else:
                 # Whoever has lost for longer asks more often, so nobody loses for ever.
                 await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))
-            transaction = await _begun(driver, known, told)
+            transaction = await _begun(driver, again, told)
 
 
 async def _begun(

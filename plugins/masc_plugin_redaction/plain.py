@@ -44,7 +44,7 @@ def all_plain(arguments: Mapping[str, Any], texts: Mapping[str, Any]) -> bool:
         for key, text in strings(value, where):
             found.append(text)
             keys.append(key)
-    # All at once: nothing that is looked for goes over the end of a line.
+    # All at once: what is looked for is a part that every secret has, and no such part goes over the end of a line.
     return is_plain("\n".join(found), "\n".join(keys))
 
 

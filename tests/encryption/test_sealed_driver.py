@@ -17,6 +17,7 @@ from masc_core.store.driver import (
     SEALED,
     Append,
     Conflict,
+    Document,
     IndexEntry,
     Key,
     LogEntry,
@@ -236,15 +237,30 @@ async def test_a_write_under_an_outdated_state_is_repeated_under_the_new_one(mak
         assert (await one.get([A]))[0].body == b"again"  # type: ignore[union-attr]
 
 
+READS: dict[str, Callable[[OwningDriver], Awaitable[list[Document] | list[LogEntry]]]] = {
+    "scan": lambda driver: driver.scan(Scan("things")),
+    "log": lambda driver: driver.read_log("log"),
+    "scan of the log": lambda driver: _entries(driver.scan_log(Scan("log", "by"))),
+}
+
+
+async def _entries(found: Awaitable[list[tuple[str, LogEntry]]]) -> list[LogEntry]:
+    return [entry for _, entry in await found]
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
 @pytest.mark.parametrize("before", ["off", "on"])
-async def test_a_read_that_meets_another_state_looks_again(make: Callable[..., OwningDriver], before: str) -> None:
+async def test_a_read_that_meets_another_state_looks_again(
+    make: Callable[..., OwningDriver],
+    before: str,
+    read: Callable[[OwningDriver], Awaitable[list[Document] | list[LogEntry]]],
+) -> None:
     """Sealed bodies in a room that was plain, a new key, plain bodies in a room that was sealed."""
     async with make(fresh=1000, first=state("on", FIRST) if before == "on" else None) as one, make(fresh=1000) as two:
         await two.get([A])
         await store_state(one, state("on", SECOND, FIRST) if before == "off" else state("off", FIRST))
-        await one.commit([], [Put(A, b"new"), Append("log", b"new")])
-        assert [d.body for d in await two.scan(Scan("things"))] == [b"new"]
-        assert [e.body for e in await two.read_log("log")] == [b"new"]
+        await one.commit([], [Put(A, b"new"), Append("log", b"new", (IndexEntry("by", "x"),))])
+        assert [found.body for found in await read(two)] == [b"new"]
 
 
 async def test_a_conflict_brings_opened_records_and_never_the_state(make: Callable[..., OwningDriver]) -> None:

@@ -32,16 +32,19 @@ class Outer:
     price: Decimal | None = None
     either: int | Decimal | None = None
     inner: Inner | None = None
+    both: int | str = 0
 
 
 def test_absent_values_are_left_out_and_present_ones_stay() -> None:
-    assert unstructure(Outer({})) == {"data": {}}
-    assert unstructure(Outer({}, "a", 0, "b")) == {"data": {}, "text": "a", "count": 0, "noted": "b"}
+    assert unstructure(Outer({})) == {"data": {}, "both": 0}
+    assert unstructure(Outer({}, "a", 0, "b")) == {"data": {}, "text": "a", "count": 0, "noted": "b", "both": 0}
 
 
 def test_what_is_optional_and_not_plain_is_made_plain() -> None:
     made = unstructure(Outer({}, price=Decimal("1.50"), either=Decimal("2.0"), inner=Inner("x", Decimal(3))))
-    assert made == {"data": {}, "price": "1.50", "either": "2.0", "inner": {"name": "x", "price": "3"}}
+    assert made == {"data": {}, "price": "1.50", "either": "2.0", "inner": {"name": "x", "price": "3"}, "both": 0}
+    odd: Any = Outer({}, both=Decimal("1.5"))  # type: ignore[arg-type]
+    assert unstructure(odd) == {"data": {}, "both": "1.5"}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_what_is_optional_and_not_plain_is_made_plain() -> None:
     [(Decimal("0.1"), "0.1"), (Inner("x"), {"name": "x"}), ([Inner("x"), 1], [{"name": "x"}, 1]), (None, None)],
 )
 def test_what_a_dict_of_anything_holds_is_made_plain(value: object, plain: object) -> None:
-    assert unstructure(Outer({"n": 1, "value": value})) == {"data": {"n": 1, "value": plain}}
+    assert unstructure(Outer({"n": 1, "value": value})) == {"data": {"n": 1, "value": plain}, "both": 0}
 
 
 def test_a_dict_is_copied() -> None:

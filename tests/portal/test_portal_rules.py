@@ -221,6 +221,14 @@ async def test_closing_cancels_both_directions(masc: MascApp) -> None:
     assert event.data == {"agents": ["claude", "gemini"], "reason": "close", "canceled": 3}
 
 
+async def test_closing_leaves_what_a_third_agent_asked(masc: MascApp) -> None:
+    await opened(masc, "gemini", "codex")
+    await masc.call("masc_portal_open", "codex", target_agent="gemini")
+    mine, theirs = await ask(masc, to="gemini"), await ask(masc, "and me?", agent="codex", to="gemini")
+    assert (await masc.call("masc_portal_close", "claude", to="gemini"))["canceled"] == [mine]
+    assert [task["id"] for task in (await view(masc, "gemini"))["unread"]] == [theirs]
+
+
 async def test_a_result_outlives_its_portal_until_it_is_shown(masc: MascApp) -> None:
     await opened(masc, "gemini")
     task = await ask(masc)

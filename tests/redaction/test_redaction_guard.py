@@ -283,6 +283,8 @@ async def test_the_settings_of_the_room_apply(tmp_path: Path, registry: Registry
     async with masc_app(tmp_path, settings=settings, registry=registry) as app:
         text = f"T-17 {GITHUB} password=hunter2x"
         result = await app.call("masc_add_task", "claude", title=text)
+        alone = await app.call("masc_add_task", "claude", title="T-18 alone")
+    assert alone["task"]["title"] == f"{'[REDACTED:ticket]' if enabled else 'T-18'} alone"
     kept = "[REDACTED:ticket] [REDACTED:github_token] password=hunter2x"
     assert result["task"]["title"] == (kept if enabled else text)
     assert result.get("redacted") == ({"ticket": 1, "github_token": 1} if enabled else None)

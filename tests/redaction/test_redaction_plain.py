@@ -67,3 +67,12 @@ def test_what_is_declared_to_be_no_text_is_not_looked_at() -> None:
     assert all_plain({"state": {"labels": ["token=abcdef"], "notes": ["fine"]}}, {"state": where})
     assert not all_plain({"state": {"labels": [], "notes": ["fine", "token=abcdef"]}}, {"state": where})
     assert not all_plain({"state": {"token": ["abcdef"]}}, {"state": True})
+    assert not all_plain({"token": "abcdef"}, {"token": True})
+    assert not all_plain({"token": ["abcdef"]}, {"token": True})
+
+
+def test_a_text_does_not_hide_behind_the_one_before_it() -> None:
+    hidden = [s.value for s in secrets() if not is_plain(s.value)]
+    assert hidden
+    for value in hidden:
+        assert not all_plain({"title": "x", "text": value, "more": "x"}, dict.fromkeys(("title", "text", "more"), True))

@@ -138,8 +138,11 @@ async def test_a_line_that_is_too_long_refuses_and_one_that_is_held_up_is_left(m
         assert (await driver.get([N]))[0] == (N, 1, b"1", "")
 
 
+@pytest.mark.parametrize("line", [None, ProcessLine()], ids=["no line", "in a line"])
 @pytest.mark.parametrize("there", [False, True])
-async def test_a_document_is_created_without_a_look_and_one_that_is_there_is_seen_after_a_conflict(there: bool) -> None:
+async def test_a_document_is_created_without_a_look_and_one_that_is_there_is_seen_after_a_conflict(
+    there: bool, line: ProcessLine | None
+) -> None:
     asked: list[Key] = []
     seen: list[int] = []
 
@@ -155,7 +158,18 @@ async def test_a_document_is_created_without_a_look_and_one_that_is_there_is_see
     async with Watched(ManualClock()) as driver:
         if there:
             await driver.commit([], [Put(N, b"old"), Put(N, b"older")])
-        await transact(driver, run)
-        assert asked == []
+        await transact(driver, run, line=line)
+        assert asked == ([N] if there and line is not None else [])
         assert seen == ([1, 3] if there else [1])
         assert await driver.get([N]) == [Document(N, seen[-1], b"new")]
+
+
+async def test_what_was_taken_for_absent_is_looked_for_once_that_is_taken_back() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        await driver.commit([], [Put(N, b"there")])
+        tx = Transaction(driver)
+        restore = tx.savepoint()
+        tx.create(N)
+        tx.put(N, b"never")
+        restore()
+        assert await tx.get([N]) == [Document(N, 1, b"there")]
