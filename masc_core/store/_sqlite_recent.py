@@ -15,6 +15,8 @@ __all__ = ["Recent"]
 
 _DOCUMENTS = 1024
 _RESULTS = 128
+_OUTLIVE = 8
+"""So many questions of one collection are looked at in a commit: what was asked once is not worth it."""
 _LARGE_BODY = 8192
 _LARGE_RESULT = 65_536
 
@@ -37,8 +39,8 @@ class Recent:
         self._documents: dict[Key, Document | None] = {}
         self._results: dict[Asked, object] = {}
         """Those asked for lately come last."""
-        self._asked: dict[str, set[Asked]] = {}
-        """The questions whose answers are kept, by the collection or log they are of."""
+        self._asked: dict[str, dict[Asked, None]] = {}
+        """The questions whose answers are kept, by the collection or log they are of, in the same order."""
         self._known = Known()
 
     def known(self) -> Known:
@@ -95,8 +97,10 @@ class Recent:
                 del self._results[asked]
         for place, documents in moved.items():
             if place in self._asked:
-                for asked in list(filter(made_wrong_by(documents), self._asked[place])):
-                    self._drop(asked)
+                wrong = made_wrong_by(documents)
+                for n, asked in enumerate(reversed([*self._asked[place]])):
+                    if n >= _OUTLIVE or wrong(asked):
+                        self._drop(asked)
         if left is None:
             self._documents.clear()
         else:
@@ -122,18 +126,21 @@ class Recent:
         found = self._results.pop(asked, None)
         if found is not None:
             self._results[asked] = found
+            of_place = self._asked[asked[0]]
+            del of_place[asked]
+            of_place[asked] = None
         return found
 
     def _keep(self, asked: Asked, found: object) -> None:
         if len(self._results) >= _RESULTS:
             self._drop(next(iter(self._results)))
         self._results[asked] = found
-        self._asked.setdefault(asked[0], set()).add(asked)
+        self._asked.setdefault(asked[0], {})[asked] = None
 
     def _drop(self, asked: Asked) -> None:
         del self._results[asked]
         of_place = self._asked[asked[0]]
-        of_place.remove(asked)
+        del of_place[asked]
         if not of_place:
             del self._asked[asked[0]]
 

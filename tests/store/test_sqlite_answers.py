@@ -9,6 +9,7 @@ import pytest
 from sqlite_fixtures import traced
 
 from masc_core.store._sqlite_index import asked_by, made_wrong_by
+from masc_core.store._sqlite_recent import _OUTLIVE
 from masc_core.store.driver import Append, Delete, IndexEntry, Key, Put, Rewrite, Scan, Write
 from masc_core.store.sqlite import SqliteDriver
 
@@ -114,3 +115,16 @@ async def test_a_page_is_not_read_again_because_another_part_of_its_index_change
     assert asked == ["PRAGMA data_version"] * 2
     assert len(await first.scan(done)) == 1
     assert len(asked) == 4
+
+
+async def test_what_was_asked_once_does_not_burden_every_commit(two: tuple[SqliteDriver, SqliteDriver]) -> None:
+    first, _ = two
+    often = Scan("things", "by", "todo", "todoz")
+    for n in range(100):
+        await first.scan(often)
+        await first.scan(Scan("things", "by", f"once {n}", f"once {n}z"))
+    await first.commit([], [Put(Key("things", "y"), b"1", (IndexEntry("by", "done", "done"),))])
+    asked = traced(first)
+    await first.scan(often)
+    assert asked == ["PRAGMA data_version"]
+    assert len(first._recent._results) <= _OUTLIVE
