@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
@@ -73,6 +74,8 @@ class McpApp:
         self._hosts = HostPolicy(options.allowed_hosts, options.scheme)
         self._health = health
         self._check = endpoint_check
+        # What a client has in its URL and header is the same in each of its requests; only what was let in is kept.
+        self._accept = lru_cache(maxsize=256)(self._check_endpoint)
         self._admit = admit
         self._routes = Router(list(routes), default=_not_found) if routes else None
         self._sessions = SessionManager(
@@ -163,7 +166,7 @@ class McpApp:
         version, session, agent = _mcp_headers(scope)
         if (query := scope["query_string"]) or agent is not None:
             try:
-                self._check_endpoint(query, agent)
+                self._accept(query, agent)
             except MascError as error:
                 return await send_error(send, error)
         if scope["method"] != "POST":
