@@ -254,7 +254,7 @@ class Context:
 
         async def attempt(transaction: Transaction) -> tuple[R, Context]:
             now = self.clock.now()
-            ctx = Context(  # as evolve would make it, in a quarter of the time
+            ctx = Context(  # as evolve would make it, in a third of the time
                 caller=self.caller, room=self.room, settings=self.settings, call=self.call, modes=self.modes,
                 open=self._open, registry=self._registry, tx=transaction.dated(now), now=now, warnings=self.warnings,
                 delivered=self.delivered, granted=self.granted,

@@ -160,7 +160,7 @@ class Transaction:
             self._guessed.add(key)
 
     def put(self, key: Key, body: bytes, index: Sequence[IndexEntry] = ()) -> int:
-        """Buffer a write and return the version it will have. The key must have been read (or scanned) before."""
+        """Buffer a write and return the version it will have. The key must have been read, scanned or created before."""
         seen = self._seen[key]
         self._read.setdefault(key, seen)
         self._documents[key] = Put(key, body, index)
