@@ -68,7 +68,7 @@ def recorded_status(ctx: Context, agent: Agent, presence: Presence | None) -> Ag
         return "inactive"
     if is_zombie(agent, presence, ctx.now, ctx.settings.health.zombie_seconds):
         return "zombie"
-    if presence is not None and any(until > ctx.now for until in presence.listening.values()):
+    if presence is not None and presence.listening and any(until > ctx.now for until in presence.listening.values()):
         return "listening"
     return "active" if agent.current_task is None else "busy"
 
@@ -89,7 +89,7 @@ async def agents_with_status(
     agents = [agent for state in states for agent in await ctx.agents.scan("state", state)]
     presences = await ctx.presence.peek([a.name.lower() for a in agents])
     rows = [(a, p, recorded_status(ctx, a, p)) for a, p in zip(agents, presences, strict=True)]
-    if any(status == "active" for _, _, status in rows):
+    if "active" in [status for _, _, status in rows]:
         # One look for all: on a database each is a round trip.
         held = await ctx.tasks.count("assignee")
         rows = [(a, p, "busy" if s == "active" and held.get(held_by(a.name)) else s) for a, p, s in rows]

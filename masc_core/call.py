@@ -244,7 +244,7 @@ async def _checked(ctx: Context) -> Mapping[str, Any]:
 async def _prepare(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
     """A context that knows room and caller, with what was read on the way."""
     tool = call.tool
-    if (present := present_room(kernel, call)) is not room:
+    if tool.room_argument and (present := present_room(kernel, call)) is not room:
         await _may_leave(kernel, call, present)
     record, tx = None, None
     if await _connect(room, create=False):

@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "parse_time", "plus", "steady", "timestamp"]
+__all__ = ["Clock", "SystemClock", "parse_time", "plus", "soon_after", "steady", "timestamp"]
+
+_TEN_SECONDS = len("2026-11-22T03:45:1")
 
 
 class Clock(Protocol):
@@ -73,3 +75,12 @@ def plus(text: str, seconds: float) -> str:
     """The timestamp ``seconds`` after ``text`` (before it, when negative)."""
     moment = datetime.fromisoformat(text[:-1]) + timedelta(seconds=seconds)
     return f"{moment.isoformat(timespec='milliseconds')}Z"
+
+
+def soon_after(text: str) -> str:
+    """A bound above every stored time of the ten seconds that ``text`` is in.
+
+    What is due by now is best looked for up to there: a store may remember what it was asked, and no two calls ask about
+    the same millisecond.
+    """
+    return f"{text[:_TEN_SECONDS]}:"

@@ -108,9 +108,9 @@ class Context:
     @property
     def agent(self) -> str:
         """The caller's name. Raises :class:`AgentNameRequired` when nobody is known."""
-        if not self.caller.known:
+        if (name := self.caller.name) == ANONYMOUS:
             raise AgentNameRequired(tool=self.call.tool.name, argument=self.call.tool.caller_field)
-        return self.caller.name
+        return name
 
     @property
     def actor(self) -> str:
@@ -149,36 +149,36 @@ class Context:
 
     def collection(self, declared: Collection[R]) -> View[R]:
         """The documents of a declared collection."""
-        return View(declared, self.tx)
+        return View(declared, self._tx or self.tx)  # the property alone would be one more call for each of these
 
     def log(self, declared: Log[R]) -> LogView[R]:
         """The entries of a declared log."""
-        return LogView(declared, self.tx)
+        return LogView(declared, self._tx or self.tx)
 
     @property
     def agents(self) -> View[Agent]:
         """Agent records, by lower-case name."""
-        return View(AGENTS, self.tx)
+        return View(AGENTS, self._tx or self.tx)
 
     @property
     def presence(self) -> View[Presence]:
         """Presence records, by lower-case name."""
-        return View(PRESENCE, self.tx)
+        return View(PRESENCE, self._tx or self.tx)
 
     @property
     def tasks(self) -> View[Task]:
         """The board."""
-        return View(TASKS, self.tx)
+        return View(TASKS, self._tx or self.tx)
 
     @property
     def messages(self) -> LogView[Message]:
         """The room's messages."""
-        return LogView(MESSAGES, self.tx)
+        return LogView(MESSAGES, self._tx or self.tx)
 
     def event(self, type: str, subject: str | None = None, **data: Any) -> None:
         """Write an event in this unit of work; ``data`` holds old and new values, never texts or secrets."""
         event = Event(type=type, at=self.now, actor=self.actor, subject=subject, data=data)
-        LogView(EVENTS, self.tx).append(event)
+        LogView(EVENTS, self._tx or self.tx).append(event)
         self.events.append(event)
 
     def system_message(self, content: str, to: str | None = None) -> None:
@@ -192,7 +192,7 @@ class Context:
         A scan that must not overlook what others make with a number of theirs comes after this, or after
         :meth:`last_number`.
         """
-        counters = View(COUNTERS, self.tx)
+        counters = View(COUNTERS, self._tx or self.tx)
         last = await counters.find(counter) or Counter(counter)
         following = evolve(last, last=max(last.last, at_least) + 1)
         counters.put(following)
@@ -201,7 +201,7 @@ class Context:
     async def last_number(self, counter: str) -> int:
         """The last number given out in a room-wide series, 0 before the first. If this unit of work writes anything and
         another takes a number before its commit, it runs again; that guards the scans that follow."""
-        last = await View(COUNTERS, self.tx).find(counter)
+        last = await View(COUNTERS, self._tx or self.tx).find(counter)
         return last.last if last is not None else 0
 
     def warn(self, code: str, message: str) -> None:

@@ -24,7 +24,7 @@ from masc_core.frozen import evolve, frozen
 from masc_core.modes import Selection
 from masc_core.records import MESSAGES, Agent, Presence
 from masc_core.store.collections import LogView
-from masc_core.tools import Role
+from masc_core.tools import CallerUse, Role
 from masc_core.values import AgentName, agent_name
 
 __all__ = ["Bindings", "Client", "Joined", "is_protected", "join", "local_client", "process_binding", "resolve"]
@@ -89,7 +89,7 @@ class Bindings:
 
     def room(self, client: Client) -> Path | None:
         """The directory this client chose with masc_set_room."""
-        return next((self.rooms[b] for b in client.bindings if b in self.rooms), None)
+        return next((self.rooms[b] for b in client.bindings if b in self.rooms), None) if self.rooms else None
 
     def agent(self, client: Client, room: str, name: str) -> str | None:
         """The agent this client joined as when it asked for ``name``."""
@@ -184,12 +184,11 @@ def local_client(agent: str | None = None) -> Client:
 async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: Mapping[str, Any]) -> Caller:
     """The caller of ``ctx.call``. Raises :class:`InvalidAgentName` and :class:`AmbiguousAgent`."""
     tool = ctx.call.tool
-    given = arguments.get(tool.caller_field) if tool.caller.value != "none" else None
+    given = arguments.get(tool.caller_field) if tool.caller is not CallerUse.NONE else None
     if isinstance(given, str):
         agent_name(tool.caller_field, given)
     else:
         given = None
-    room = str(ctx.base)
     if client.agent is not None:
         caller = await _matched(ctx, client, bindings, client.agent, "endpoint")
         if given is not None and given.lower() not in {client.agent.lower(), caller.name.lower()}:
@@ -199,7 +198,7 @@ async def resolve(ctx: Context, client: Client, bindings: Bindings, arguments: M
     if given is not None:
         caller = await _matched(ctx, client, bindings, given, "argument")
         return caller if client.person is None else evolve(caller, by=client.person)
-    if client.transport == "stdio" and (last := bindings.last_joined(client, room)) is not None:
+    if client.transport == "stdio" and (last := bindings.last_joined(client, str(ctx.base))) is not None:
         return Caller(last, Role.WORKER, "process", requested=last)
     if client.person is not None:
         return Caller(client.person, Role.ADMIN, "local")

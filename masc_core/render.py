@@ -6,6 +6,7 @@ Every id, name, status, number and text of the structured result is in the text.
 from __future__ import annotations
 
 import re
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
@@ -87,8 +88,14 @@ def _few(lines: list[str]) -> list[str]:
 def _record_lists(result: type) -> Mapping[str, type]:
     """The fields of a result that are lists of records, and of which; not one that the pipeline may have replaced."""
     hints = typing.get_type_hints(result) if is_record(result) else {}
-    kinds = {name: typing.get_args(hint)[0] for name, hint in hints.items() if typing.get_origin(hint) is list}
+    lists = {name: arm for name, hint in hints.items() for arm in _arms(hint) if typing.get_origin(arm) is list}
+    kinds = {name: typing.get_args(declared)[0] for name, declared in lists.items()}
     return {name: kind for name, kind in kinds.items() if is_record(kind) and name != "warnings"}
+
+
+def _arms(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or the type itself."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
 def _items(pad: str, items: Sequence[Any]) -> list[str]:

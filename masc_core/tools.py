@@ -50,7 +50,7 @@ class Role(enum.IntEnum):
     @property
     def label(self) -> str:
         """The role's name in contracts and messages."""
-        return self.name.lower()
+        return self._name_.lower()
 
 
 class CallerUse(enum.Enum):

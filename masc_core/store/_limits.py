@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from masc_core.store.driver import (
     MAX_BODY,
@@ -43,22 +44,30 @@ def check_limits(checks: Iterable[Check], writes: Iterable[Write]) -> None:
     for write in writes:
         if type(write) is Put:
             _key(write.key)
-            _content(write.body, write.index)
+            if write.index or len(write.body) > MAX_BODY:
+                _content(write.body, write.index)
         elif type(write) is Append:
-            _text("log", write.log, MAX_KEY)
-            _content(b"" if callable(write.body) else write.body, write.index)
-        elif type(write) is Rewrite:
-            _key(write.key)
-            _content(write.body, ())
-        elif type(write) is RewriteEntry:
-            _text("log", write.log, MAX_KEY)
-            _content(write.body, ())
-        elif type(write) is Delete:
-            _key(write.key)
-        elif type(write) is Remove:
-            _text("log", write.log, MAX_KEY)
-        elif isinstance(write, Acquire | Renew | Release):
-            _lease(write)
+            _log(write.log)
+            body = b"" if callable(write.body) else write.body
+            if write.index or len(body) > MAX_BODY:
+                _content(body, write.index)
+        else:
+            _other(write)
+
+
+def _other(write: Write) -> None:
+    if isinstance(write, Rewrite):
+        _key(write.key)
+        _content(write.body, ())
+    elif isinstance(write, RewriteEntry):
+        _log(write.log)
+        _content(write.body, ())
+    elif isinstance(write, Delete):
+        _key(write.key)
+    elif isinstance(write, Remove):
+        _log(write.log)
+    elif isinstance(write, Acquire | Renew | Release):
+        _lease(write)
 
 
 def _lease(write: Acquire | Renew | Release) -> None:
@@ -78,12 +87,17 @@ def entry_body(write: Append, seq: int, previous: bytes | None) -> bytes:
     return body
 
 
+# A commit checks the names that it writes, and most write the same few again.
+@lru_cache(maxsize=1024)
 def _key(key: Key) -> None:
-    together = key[0] + key[1]
-    if len(together) <= MAX_KEY and together.isascii():
-        return
-    _text("collection", key.collection, MAX_KEY)
-    _text("key", key.id, MAX_KEY)
+    collection, id = key
+    _text("collection", collection, MAX_KEY)
+    _text("key", id, MAX_KEY)
+
+
+@lru_cache(maxsize=256)
+def _log(log: str) -> None:
+    _text("log", log, MAX_KEY)
 
 
 def _content(body: bytes, index: Sequence[IndexEntry]) -> None:

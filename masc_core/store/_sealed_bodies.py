@@ -94,7 +94,8 @@ def stored_form(known: Known, writes: Sequence[Write]) -> Sequence[Write]:
         return [_stored(known, write) for write in writes]
     for write in writes:
         if (type(write) is Put or type(write) is Append) and not callable(body := write.body):
-            _bounded(body)
+            if body.startswith(SEALED):
+                _bounded(body)
         elif type(write) is Rewrite or type(write) is RewriteEntry:
             _bounded(write.body)
     return writes

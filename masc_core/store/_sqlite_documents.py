@@ -75,18 +75,21 @@ class Documents:
                 rows[missing[n]] = (id, version, indexed)
             self._known.follow_rows({key: rows[key] for key in missing})
 
-    def holds(self, check: Version | Absent) -> bool:
-        """Whether a check holds of what is stored."""
-        row = self.rows[check.key]
-        if type(check) is Version:
-            return row is not None and row[1] == check.version
-        return row is None
+    def failing(self, checks: Iterable[Version | Absent]) -> list[Key]:
+        """The documents of which a check does not hold."""
+        failed = []
+        for check in checks:
+            row = self.rows[check.key]
+            if (row is None or row[1] != check.version) if type(check) is Version else row is not None:
+                failed.append(Key(*check.key))
+        return failed
 
     def put(self, write: Put) -> None:
         """Note that a document is written."""
-        state = self._states.get(write.key)
-        if state is None:
-            state = self._states[write.key] = self._stored(write.key)
+        key = write.key
+        if (state := self._states.get(key)) is None:
+            row = self.rows[key]
+            state = self._states[key] = self._buried(key) if row is None else _State(row[1], False, None)
         state.version += 1
         state.write = write
 
@@ -95,15 +98,13 @@ class Documents:
         state = self._states.get(write.key)
         if state is not None:
             state.write = None
-        elif self.rows[write.key] is not None:
-            self._states[write.key] = self._stored(write.key)
+        elif (row := self.rows[write.key]) is not None:
+            self._states[write.key] = _State(row[1], False, None)
         elif self.left is not None:
             self.left[Key(*write.key)] = None
 
-    def _stored(self, key: Key) -> _State:
-        row = self.rows[key]
-        if row is not None:
-            return _State(row[1], False, None)
+    def _buried(self, key: Key) -> _State:
+        """What was left of a document that is not there."""
         buried = self._db.execute(_BURIED, (self._room, *key)).fetchone()
         return _State(buried[0] if buried else 0, bool(buried), None)
 
@@ -121,7 +122,7 @@ class Documents:
         indexes = _Indexes(self._room, self._tallies)
         for key, state in self._states.items():
             row, write = self.rows[key], state.write
-            indexed = "" if write is None else encode(write.index)
+            indexed = encode(write.index) if write is not None and write.index else ""
             if write is None:
                 id = self._remove(key, row, state.version)
                 self.rows[key] = None
@@ -137,7 +138,7 @@ class Documents:
             if before != indexed:
                 indexes.change(key, id, before, () if write is None else write.index)
             if self.left is not None:
-                named = Key(*key)
+                named = key if type(key) is Key else Key(*key)
                 self.left[named] = None if write is None else Document(named, state.version, bytes(write.body))
         self._states = {}
         if updates:

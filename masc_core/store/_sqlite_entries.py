@@ -50,9 +50,9 @@ class Entries:
         if not logs:
             return
         known = self._known.lasts
-        if all(log in known for log in logs):
+        try:
             self.lasts = {log: known[log] for log in logs}
-        else:
+        except KeyError:
             self.lasts = read_lasts(self._db, self._room, logs)
         last = self._known.last_entry
         self.last_entry = self._db.execute(_LAST_ENTRY).fetchone()[0] or 0 if last is None else last
@@ -67,7 +67,7 @@ class Entries:
         else:
             self.tails[log] = None
         self.size += len(body)
-        self._rows.append((self.last_entry, self._room, log, seq, encode(index), body))
+        self._rows.append((self.last_entry, self._room, log, seq, encode(index) if index else "", body))
         if index:
             rows = {(self._room, log, name, value, seq, self.last_entry) for name, value, _ in index}
             self._indexes += rows

@@ -113,9 +113,10 @@ class Change:
             else:
                 raise TypeError(f"{check!r} is no check")
         documents = self._documents
-        written = [write.key for write in writes if type(write) is Put or type(write) is Delete]
-        documents.find([*[check.key for check in of_documents], *written])
-        failed = [Key(*check.key) for check in of_documents if not documents.holds(check)]
+        asked = [check.key for check in of_documents]
+        asked += [write.key for write in writes if type(write) is Put or type(write) is Delete]
+        documents.find(asked)
+        failed = documents.failing(of_documents)
         leases = LeaseOutcome()
         if leased:
             leases = settle_leases(checks, writes, self._now, self._load_lease, self._load_fence)

@@ -8,7 +8,7 @@ present unit of work. Records are frozen attrs classes; one with a ``version`` f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 from attrs import field, frozen
 
-from masc_core.convert import structure, unstructure
+from masc_core.convert import structure, unstructure_once
 from masc_core.errors import MascError, RecordUnreadable
 from masc_core.frozen import evolve
 from masc_core.remembered import share
@@ -74,7 +74,9 @@ class Log(Generic[R]):
     survives_reset: bool = field(default=False, kw_only=True)
 
 
-def _bounds(prefix: Sequence[str | int], low: str | int | None, high: str | int | None) -> tuple[str, str | None]:
+# Calls look for the same few ranges again.
+@lru_cache(maxsize=512)
+def _bounds(prefix: tuple[str | int, ...], low: str | int | None, high: str | int | None) -> tuple[str, str | None]:
     """The range of index values that begin with ``prefix``, their next part in ``[low, high)``."""
     base = index_value(prefix)
     start = base + _SEPARATOR if prefix else ""
@@ -97,23 +99,28 @@ class View(Generic[R]):
     def _key(self, key: str) -> Key:
         return Key(self._collection.name, key)
 
-    def _load_all(self, documents: Sequence[Document]) -> list[R]:
+    def _load_all(self, documents: Sequence[Document | None]) -> list[Any]:
+        """A record for each document, ``None`` where there is none."""
         if not _COPIES.get():
             record = self._collection.record
-            with suppress(ValueError, TypeError, KeyError):
+            try:
                 return [
-                    (_small if len(d.body) <= _SMALL_BODY else _large if len(d.body) <= _LARGE_BODY else _decode)(
+                    None
+                    if d is None
+                    else (_small if len(d.body) <= _SMALL_BODY else _large if len(d.body) <= _LARGE_BODY else _decode)(
                         record, d.body, "version", d.version
                     )
                     for d in documents
                 ]
+            except (ValueError, TypeError, KeyError):
+                pass  # once more, to name the one that cannot be read
         declared = self._collection
-        return [_load(declared, d.key.id, d.body, "version", d.version) for d in documents]
+        return [None if d is None else _load(declared, d.key.id, d.body, "version", d.version) for d in documents]
 
     async def find(self, key: str) -> R | None:
         """The record, or ``None``. If this unit of work writes anything, the record must be unchanged at its commit."""
         declared = self._collection
-        found = (await self._transaction.get([Key(declared.name, key)]))[0]
+        found = await self._transaction.find(Key(declared.name, key))
         return None if found is None else _load(declared, key, found.body, "version", found.version)
 
     async def get(self, key: str) -> R:
@@ -124,9 +131,8 @@ class View(Generic[R]):
 
     async def peek(self, keys: Sequence[str]) -> list[R | None]:
         """Several records whose later change by others does not disturb this unit of work."""
-        declared = self._collection
-        found = await self._transaction.peek([Key(declared.name, key) for key in keys])
-        return [None if d is None else _load(declared, d.key.id, d.body, "version", d.version) for d in found]
+        name = self._collection.name
+        return self._load_all(await self._transaction.peek([Key(name, key) for key in keys]))
 
     def put(self, record: R) -> R:
         """Write a record that was read, found missing or scanned in this unit of work; returns it as stored."""
@@ -161,13 +167,12 @@ class View(Generic[R]):
         read before, see :class:`~masc_core.store.transaction.Transaction`.
         """
         lower, upper = _bounds(prefix, low, high)
-        scan = Scan(self._collection.name, by, lower, upper, self._place(after, by), limit, reverse=reverse)
+        place = None if after is None else self._place(after, by)
+        scan = Scan(self._collection.name, by, lower, upper, place, limit, reverse=reverse)
         return self._load_all(await self._transaction.scan(scan))
 
-    def _place(self, record: R | None, by: str) -> tuple[str, str] | None:
+    def _place(self, record: R, by: str) -> tuple[str, str]:
         """Where a record stands in an index."""
-        if record is None:
-            return None
         key = self._collection.key(record)
         return next((e.value for e in self._collection.indexes(record) if e.name == by), key), key
 
@@ -281,7 +286,7 @@ def own_copies() -> Iterator[None]:
 
 
 def _dump(record: object, stamp: str) -> bytes:
-    data = unstructure(record)
+    data = unstructure_once(record)
     data.pop(stamp, None)
     return orjson.dumps(data)
 

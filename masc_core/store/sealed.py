@@ -228,8 +228,11 @@ class SealedDriver:
 
     async def _committed(self, known: Known, writes: Sequence[Write]) -> None:
         """Follow a change of the state and count. The commit stands, so whatever fails here is no failure of its."""
-        if STATE_KEY in [write.key for write in writes if type(write) is Put]:
-            self._seen_at = 0.0
+        for write in writes:
+            if type(write) is Put and write.key == STATE_KEY:
+                self._seen_at = 0.0
+        if self._seen_at and not known.seals:
+            return
         with suppress(MascError, ValueError, KeyError, TypeError):
             if not self._seen_at:
                 await self.reload()

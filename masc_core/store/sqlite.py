@@ -82,6 +82,7 @@ class SqliteDriver:
         self.clock = clock
         self.line = None
         self.path = path
+        self._file = str(path)
         self._name = room
         self._durability = durability
         self._allow_network_fs = allow_network_fs
@@ -217,26 +218,22 @@ class SqliteDriver:
         """``query(db, *arguments)``, in a transaction where it takes more than one statement."""
         backoff: Backoff | None = None
         while True:
+            db: sqlite3.Connection | None = None
             try:
-                return self._query(query, arguments, statements)
+                db = self._reading() if self._committing else self._writing()
+                if statements > 1:
+                    db.execute("BEGIN")
+                return query(db, *arguments)
             except sqlite3.Error as error:
+                if db is not None:
+                    self._drop_broken(db, error)
                 if not is_busy(error):
                     raise unavailable(error) from error
+            finally:
+                if statements > 1 and db is not None:
+                    self._undo(db)
             backoff = backoff or Backoff(self._patience)
             await backoff.wait()
-
-    def _query(self, query: Callable[..., _T], arguments: tuple[Any, ...], statements: int) -> _T:
-        db = self._reading() if self._committing else self._writing()
-        try:
-            if statements > 1:
-                db.execute("BEGIN")
-            return query(db, *arguments)
-        except sqlite3.Error as error:
-            self._drop_broken(db, error)
-            raise
-        finally:
-            if statements > 1:
-                self._undo(db)
 
     async def _attempt(self, checks: Sequence[Check], writes: Sequence[Write]) -> Committed:
         db = self._writing()
@@ -273,7 +270,8 @@ class SqliteDriver:
             self._committing = False
             # Also when the caller was cancelled meanwhile: what is committed has happened, and others wait for it.
             if change.done:
-                self._dead = {name: fence for name, fence in self._dead.items() if fence > change.buried.get(name, 0)}
+                if self._dead:
+                    self._dead = {n: fence for n, fence in self._dead.items() if fence > change.buried.get(n, 0)}
                 self._recent.committed(change.changed, change.moved, change.left)
                 change.follow()
                 self._poller.wake(change.lasts)
@@ -311,7 +309,7 @@ class SqliteDriver:
         try:
             prepare(db, self.path)
             self._room = room_id(db, self._name)
-            self._inode = os.stat(self.path).st_ino
+            self._inode = os.stat(self._file).st_ino
         except BaseException:
             db.close()
             raise
@@ -337,7 +335,7 @@ class SqliteDriver:
     def _check_in_place(self) -> None:
         # SQLite would go on writing to a file that was deleted or replaced, and lose what we acknowledge.
         try:
-            if os.stat(self.path).st_ino == self._inode:
+            if os.stat(self._file).st_ino == self._inode:
                 return
             cause = f"{self.path} was replaced"
         except OSError as error:

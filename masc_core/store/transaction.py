@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Self, TypeVar
 
 from masc_core.errors import StorageBusy
@@ -36,7 +35,7 @@ from masc_core.store.driver import (
     Version,
     Write,
 )
-from masc_core.store.line import ProcessLine
+from masc_core.store.line import Lines, ProcessLine
 
 __all__ = ["RETRY_SECONDS", "LogPosition", "Transaction", "transact"]
 
@@ -130,27 +129,39 @@ class Transaction:
 
         return restore
 
+    def lacks(self, key: Key) -> bool:
+        """No such document was found here, or none is expected; no look is made for this."""
+        return key in self._seen and self._seen[key] is None and key not in self._documents
+
     async def get(self, keys: Sequence[Key]) -> list[Document | None]:
         """The documents as this unit of work sees them; they must be unchanged at commit."""
         if self._told:
             self._seen.update({key: self._told[key] for key in keys if key in self._told and key not in self._seen})
         found = await self.peek(keys)
         for key in keys:
-            if key not in self._read:
-                self._read[key] = self._seen[key]
+            self._read.setdefault(key, self._seen[key])
         return found
+
+    async def find(self, key: Key) -> Document | None:
+        """As :meth:`get`, of one document; most have been looked at before."""
+        if key not in self._seen:
+            return (await self.get([key]))[0]
+        self._read.setdefault(key, self._seen[key])
+        return self._current(key) if self._documents else self._seen[key]
 
     async def peek(self, keys: Sequence[Key]) -> list[Document | None]:
         """As :meth:`get`, without the promise: a change by others before the commit does not matter, or a guard tells of
         it; see :class:`Transaction`."""
         seen = self._seen
-        if not seen and not self._documents:
-            found = await self.driver.get(keys)
-            seen.update(zip(keys, found, strict=True))
-            return found
-        if missing := [key for key in keys if key not in seen]:
+        try:
+            found = [seen[key] for key in keys] if seen else []
+            missing = [] if seen else keys
+        except KeyError:
+            missing = [key for key in keys if key not in seen]
+        if missing:
             seen.update(zip(missing, await self.driver.get(missing), strict=True))
-        return [self._current(key) for key in keys] if self._documents else [seen[key] for key in keys]
+            found = [seen[key] for key in keys]
+        return [self._current(key) for key in keys] if self._documents else found
 
     def create(self, key: Key) -> None:
         """Expect that there is no such document, without looking: where there is one, the commit is a conflict, and the next
@@ -191,12 +202,12 @@ class Transaction:
         Others may add to it, or take from it, before the commit. What must hold until then needs a guard that was read
         before the scan; see :class:`Transaction`.
         """
-        own = {key: write for key, write in self._documents.items() if key.collection == scan.collection}
-        if not own:
-            found = await self.driver.scan(scan)
+        if self._documents and (own := {k: w for k, w in self._documents.items() if k.collection == scan.collection}):
+            return await self._overlaid(scan, own)
+        found = await self.driver.scan(scan)
+        if found:
             self._remember(found)
-            return found
-        return await self._overlaid(scan, own)
+        return found
 
     async def _overlaid(self, scan: Scan, own: Mapping[Key, Put | Delete]) -> list[Document]:
         wider = Scan(
@@ -238,7 +249,7 @@ class Transaction:
         checks += self._held
         if self._now:
             checks.append(Reached(self._now - _CLOCKS_DIFFER))
-        writes: list[Write] = [*self._documents.values(), *(a for a, _ in self._appends), *self._others]
+        writes: list[Write] = [*self._documents.values(), *[append for append, _ in self._appends], *self._others]
         done = await self.driver.commit(checks, writes)
         for (_, position), seq in zip(self._appends, done.appended, strict=True):
             position._seq = seq
@@ -279,8 +290,8 @@ async def transact(
     # Real time, not the store's clock: the others in the race do not follow a clock that a test has stopped.
     loop = asyncio.get_running_loop()
     transaction, lost = first or Transaction(driver), 0.0
-    known = transaction.seen
-    async with _Lines(driver, line, kind) as lines:
+    known, lines = transaction.seen, Lines(line, driver.line, kind)
+    try:
         if lines.better_wait:
             begun = loop.time()
             if await lines.wait_first(begun + RETRY_SECONDS):
@@ -307,6 +318,9 @@ async def transact(
                 # Whoever has lost for longer asks more often, so nobody loses for ever.
                 await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE / (1 + waited / _HALVED_AFTER)))
             transaction = await _begun(driver, again, told)
+    finally:
+        if lines.entered:  # nearly nobody has to wait
+            await lines.leave()
 
 
 async def _begun(
@@ -317,67 +331,3 @@ async def _begun(
     if known:
         await transaction.peek(known)
     return transaction
-
-
-class _Lines(AsyncExitStack):
-    """Where one caller of :func:`transact` waits, and stays until it is through."""
-
-    def __init__(self, driver: Driver, here: ProcessLine | None, kind: str) -> None:
-        super().__init__()
-        self._here = here
-        self._kind = kind
-        self._before = 0
-        self._everywhere = driver.line
-        self._in_line = False
-
-    @property
-    def better_wait(self) -> bool:
-        """Others who do the same have lost lately."""
-        return self._here is not None and bool(self._kind) and self._here.known(self._kind)
-
-    async def wait_first(self, end: float) -> bool:
-        """Wait for one's turn before the first attempt; false when it came at once.
-
-        Raises :class:`StorageBusy` when too many were before. Behind somebody who is stuck it goes on without a turn.
-        """
-        here, kind = self._here, self._kind
-        assert here is not None
-        before, ended = here.present(kind), here.ended(kind)
-        try:
-            await self._enter(here, end)
-        except StorageBusy:
-            if here.ended(kind) > ended:
-                raise
-        return before > 0
-
-    async def _enter(self, here: ProcessLine, end: float) -> None:
-        self._in_line = True
-        await self.enter_async_context(here.turn(_left(end), self._kind))
-
-    def begin(self) -> None:
-        """An attempt begins."""
-        self._before = self._here.commits if self._here is not None else 0
-
-    def count(self) -> None:
-        """An attempt was successful."""
-        if self._here is not None:
-            self._here.commits += 1
-
-    async def wait(self, end: float) -> bool:
-        """Wait for one's turn after a conflict; false when there is no line left to wait in. Raises :class:`StorageBusy`."""
-        lost_again = self._in_line
-        # Only commits of this process can be those of somebody in its own line.
-        elsewhere = self._here is None or self._here.commits == self._before
-        waited = False
-        if self._here is not None and not self._in_line:
-            waited = True
-            await self._enter(self._here, end)
-        if self._everywhere is not None and (elsewhere or lost_again):
-            line, self._everywhere = self._everywhere, None
-            await self.enter_async_context(line.turn(_left(end)))
-            waited = True
-        return waited
-
-
-def _left(end: float) -> float:
-    return max(0.001, end - asyncio.get_running_loop().time())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, field
 
@@ -92,9 +92,10 @@ def recorded(ctx: Context) -> bool:
 
 
 def _memory(ctx: Context) -> _Memory:
-    if (found := ctx.memory.get(_MEMORY)) is None:
+    found: _Memory | None = ctx.memory.get(_MEMORY)
+    if found is None:
         found = ctx.memory[_MEMORY] = _Memory()
-    return cast(_Memory, found)
+    return found
 
 
 def _first_in_window(ctx: Context, error: MascError) -> bool:

@@ -19,7 +19,7 @@ from masc_core.records import AGENTS, PRESENCE
 from masc_core.store.collections import View
 from masc_core.store.driver import Key
 from masc_core.store.transaction import Transaction
-from masc_plugin_auth.records import AUTH, CREDENTIALS, HASH_HEAD, STATE, STATE_KEY, AuthState, Credential
+from masc_plugin_auth.records import AUTH, CREDENTIALS, HASH_HEAD, STATE, AuthState, Credential
 
 __all__ = ["Attempts", "auth_state", "credential_of", "expected", "hash_of", "new_secret", "verified", "well_formed"]
 
@@ -28,7 +28,6 @@ _HINTS = 1024
 MOST_FAILURES = 10
 WINDOW_SECONDS = 60.0
 _SOURCES = 10_000
-_STATE_ALONE = (STATE_KEY,)
 _STATE_NAME = (STATE,)
 
 
@@ -91,8 +90,6 @@ class _Hints:
 
 async def auth_state(tx: Transaction) -> AuthState | None:
     """The switch, or ``None`` where auth was never on."""
-    if (await tx.peek(_STATE_ALONE))[0] is None:
-        return None  # the common case, and every call comes by
     return (await View(AUTH, tx).peek(_STATE_NAME))[0]
 
 

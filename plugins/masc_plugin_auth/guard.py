@@ -127,7 +127,9 @@ async def masc_recognise(room: OpenRoom, reading: Transaction, client: Client, a
 
 async def _on(ctx: Context) -> AuthState | None:
     """The switch, where auth is on."""
-    state = await auth_state(ctx.tx) if ctx.room is not None else None
+    if ctx.room is None or ctx.tx.lacks(STATE_KEY):  # the common case, and every call comes by twice
+        return None
+    state = await auth_state(ctx.tx)
     return state if state is not None and state.enabled else None
 
 

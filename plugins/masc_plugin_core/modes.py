@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from attrs import field
 
@@ -10,7 +10,9 @@ from masc_core import ADMIN, READ, READER, WRITE, Bound, CallerUse, Context, Ver
 from masc_core.errors import BudgetTooSmall, InvalidArgument, ModeFixed, NotInitialised, Unauthorized
 from masc_core.frozen import evolve, frozen
 from masc_core.modes import MAX_TOKENS, Active, Selection
+from masc_core.presets import Mode
 from masc_core.records import AGENT_MODES, AgentMode
+from masc_core.remembered import Rows, share
 from masc_core.tokens import TOKENIZER
 from masc_plugin_core.advice import Advice, advice, by_use
 
@@ -20,6 +22,8 @@ ModeName = Literal["minimal", "solo", "standard", "parallel", "full", "custom", 
 MaxTokens = Annotated[int, Bound(minimum=MAX_TOKENS[0], maximum=MAX_TOKENS[-1])]
 
 
+MOST_DESCRIBED = 64
+"""Sets of categories whose description is kept."""
 _GONE = "its plugin is not installed any more, so mode standard is in force"
 _CHOSEN = {"custom": "the categories you chose", "budget": "the categories that fit the tokens you allow"}
 
@@ -76,27 +80,40 @@ class Switched(Config):
     changed: bool = False
 
 
+class _Described(dict[Any, Any]):
+    """What there is to choose from, which stays the same while the process runs: the modes by whether the caller is known,
+    the categories by that and by which are enabled."""
+
+
+def _choices(ctx: Context, active: Active) -> tuple[list[CategoryInfo], list[ModeInfo]]:
+    known, described = ctx.call.client.caller_known, ctx.remember(_Described)
+    if len(described) >= MOST_DESCRIBED:
+        described.clear()
+    if known not in described:
+        described[known] = Rows(_mode(ctx, mode, known) for mode in ctx.modes.presets.values())
+    asked = known, active.categories
+    if asked not in described:
+        enabled = active.categories
+        described[asked] = Rows(_category(ctx, name, known, name in enabled) for name in ctx.modes.installed)
+    # Each time: what is marked as shared may be forgotten.
+    return share(described[asked]), share(described[known])
+
+
+def _category(ctx: Context, name: str, known: bool, enabled: bool) -> CategoryInfo:
+    plugin, cost = ctx.plugin_of(name), ctx.modes.cost([name], known)
+    tools = len(ctx.modes.contracts([name]))
+    return CategoryInfo(name, plugin.distribution, plugin.version, tools, cost.tokens, cost.estimated, enabled)
+
+
+def _mode(ctx: Context, mode: Mode, known: bool) -> ModeInfo:
+    shown = ctx.modes.resolve(Selection(mode.name)).categories
+    tools, cost = len(ctx.modes.contracts(shown)), ctx.modes.cost(shown, known)
+    return ModeInfo(mode.name, mode.description, list(shown), tools, cost.tokens)
+
+
 async def _describe(ctx: Context, active: Active) -> Config:
     modes, known = ctx.modes, ctx.call.client.caller_known
-    infos = []
-    for category in modes.installed:
-        plugin, cost = ctx.plugin_of(category), modes.cost([category], known)
-        infos.append(
-            CategoryInfo(
-                category,
-                plugin.distribution,
-                plugin.version,
-                len(modes.contracts([category])),
-                cost.tokens,
-                cost.estimated,
-                category in active.categories,
-            )
-        )
-    available = []
-    for mode in modes.presets.values():
-        shown = modes.resolve(Selection(mode.name)).categories
-        tools = len(modes.contracts(shown))
-        available.append(ModeInfo(mode.name, mode.description, list(shown), tools, modes.cost(shown, known).tokens))
+    infos, available = _choices(ctx, active)
     selection = active.selection
     name = selection.mode
     return Config(

@@ -14,6 +14,7 @@ from masc_core.agents import agents_with_status
 from masc_core.convert import unstructure
 from masc_core.frozen import evolve, frozen
 from masc_core.records import UNFINISHED, Task
+from masc_core.remembered import remembered, share
 from masc_plugin_core.board import DAY_SECONDS
 from masc_plugin_core.endings import counted_since, newest_since
 
@@ -174,12 +175,23 @@ async def masc_status(ctx: Context) -> Status:
         **parts,
     )
     lines = _Lines(
-        [AgentLine(a.name, st, st == "zombie", a.current_task) for a, _, st in rows[:SHOWN]],
-        [TaskLine(t.id, cut(t.title, TITLE), t.status, t.priority, t.assignee) for t in found],
+        [share(_agent_line(agent.name, status, agent.current_task)) for agent, _, status in rows[:SHOWN]],
+        [_task_line(task) for task in found],
         [LockLine(**line) for line in held["files"]],
         sorted(senders.items(), key=lambda item: (-item[1], item[0]))[:SENDERS],
     )
     return _filled(ctx, bare, lines.fitting(TOKENS - HINTS - _cost(bare)), total, len(senders))
+
+
+# The same lines are shown call after call.
+@lru_cache(maxsize=512)
+def _agent_line(name: str, status: str, current_task: str | None) -> AgentLine:
+    return AgentLine(name, status, status == "zombie", current_task)
+
+
+@remembered
+def _task_line(task: Task) -> TaskLine:
+    return TaskLine(task.id, cut(task.title, TITLE), task.status, task.priority, task.assignee)
 
 
 @frozen
@@ -196,7 +208,7 @@ class _Lines:
         agents, spent = _fitting(self.agents, min(AGENTS, most))
         senders, spoken = _fitting(self.senders, min(SPOKEN, most - spent))
         left = most - spent - spoken
-        kept = min(sum(map(_cost, self.locks[:2])), LOCKS)
+        kept = min(sum(map(_line_cost, self.locks[:2])), LOCKS)
         tasks, spent = _fitting(self.tasks, left - kept)
         locks, _ = _fitting(self.locks, left - spent)
         return _Lines(agents, tasks, locks, senders)
@@ -232,17 +244,25 @@ def _cost(shown: Any) -> int:
     return _pieces(orjson.dumps(unstructure(shown))) + 1
 
 
-# The same lines are shown call after call.
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def _pieces(text: bytes) -> int:
     return len(PIECE.findall(text.decode()))
+
+
+@lru_cache(maxsize=1024)
+def _cost_of(kind: type, *fields: Any) -> int:
+    return _cost(kind(*fields))
+
+
+def _line_cost(line: Any) -> int:
+    return _cost_of(line.__class__, *((line,) if isinstance(line, tuple) else vars(line).values()))
 
 
 def _fitting(lines: list[L], most: int) -> tuple[list[L], int]:
     """The first of the lines that cost no more than so much, and what they cost."""
     spent = 0
     for n, line in enumerate(lines):
-        if (following := spent + _cost(line)) > most:
+        if (following := spent + _line_cost(line)) > most:
             return lines[:n], spent
         spent = following
     return lines, spent

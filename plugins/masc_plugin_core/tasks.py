@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Annotated, Literal
 
 from masc_core import READ, READER, WORKER, WRITE, AgentName, Bound, CallerUse, Context, Parsed, TaskId, Title, tool
@@ -174,7 +175,7 @@ async def masc_tasks(
     else:
         counts = await ctx.tasks.count("status")
         found = [t for s in statuses if counts.get(s) for t in await ctx.tasks.scan("status", s, limit=wanted)]
-        total = sum(counts.get(s, 0) for s in statuses)
+        total = sum([counts.get(s, 0) for s in statuses])
     if status == "recent":
         since = ctx.after(-DAY_SECONDS)
         if assignee is None:
@@ -184,7 +185,7 @@ async def masc_tasks(
             ended = len(finished)
         found += finished
         total += ended
-    found.sort(key=lambda t: (t.priority, t.created_at, t.id))
+    found.sort(key=attrgetter("priority", "created_at", "id"))
     # What the result declares decides what is shown, so these need no copy without their log.
     page: list[TaskSummary] = [*found[offset:wanted]]
     return Listed(page, len(page), total, offset + len(page) < total)

@@ -73,7 +73,7 @@ async def add(ctx: Context, entry: CostEntry) -> None:
     view = ctx.collection(BUCKETS)
     found = await view.peek([bucket_key(level, start, entry.agent) for level, (start, _) in places.items()])
     part = _part_of(entry)
-    whole = part._replace(model="", task="")
+    whole = Part(part.agent, "", "", *part[3:])
     for (level, (start, slot)), known in zip(places.items(), found, strict=True):
         bucket = known or Bucket(part.agent, level, start)
         page, cells = bucket.page, _with(bucket.cells, slot, part)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from masc_core.agents import live_agents
+from masc_core.clock import soon_after
 from masc_core.context import Context
 from masc_core.errors import Forbidden
 from masc_core.frozen import evolve
@@ -59,7 +60,8 @@ async def write_due(work: Context) -> bool:
     It stays so when the access is refused, and when the clock is set back after it.
     """
     # Looked up apart: what is found is about to change, and this unit of work must not keep it as it was.
-    if not await work.tx.driver.scan(Scan(CHECKPOINTS.name, "due", high=not_before(work.now), limit=1)):
+    due = await work.tx.driver.scan(Scan(CHECKPOINTS.name, "due", high=soon_after(work.now), limit=1))
+    if not due or due[0].value > work.now:
         return False
     await expire_due(work)
     return True

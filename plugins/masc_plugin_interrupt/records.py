@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -107,6 +108,7 @@ def not_before(moment: str) -> str:
     return plus(moment, 0.001)
 
 
+@lru_cache(maxsize=64)
 def ask_key(agent: str, task_id: str, step: int, action: str) -> str:
     """What two calls have in common that ask for the same thing."""
     return hashlib.sha256(orjson.dumps([agent.lower(), task_id, step, action])).hexdigest()

@@ -38,7 +38,7 @@ async def masc_before_call(ctx: Context) -> None:
     if ctx.call.client.transport == "local":
         return
     category = ctx.call.tool.limit if ctx.call.tool.limit in CATEGORIES else "general"
-    given = await stored(ctx.tx) if ctx.room is not None else NOTHING
+    given = NOTHING if ctx.room is None or ctx.tx.lacks(LIMITS_KEY) else await stored(ctx.tx)
     settings, caller, now = ctx.settings.of(RateLimitSettings), ctx.caller, ctx.ticks
     in_force = ctx.remember(InForce)
     favoured = bool(settings.priority_agents) and settings.favours(caller.by or caller.name)

@@ -92,13 +92,10 @@ class StoredLimits:
 LIMITS = Collection("rate_limits", StoredLimits, lambda limits: limits.id, survives_reset=True)
 LIMITS_KEY = Key(LIMITS.name, LIMITS_ID)
 NOTHING = StoredLimits()
-_ALONE = [LIMITS_KEY]
 
 
 async def stored(tx: Transaction) -> StoredLimits:
     """The stored values; a change by others while the call runs does not disturb it."""
-    if (await tx.peek(_ALONE))[0] is None:
-        return NOTHING  # the common case, and every call comes by
     return (await View(LIMITS, tx).peek([LIMITS_ID]))[0] or NOTHING
 
 

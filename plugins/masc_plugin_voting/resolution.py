@@ -10,7 +10,7 @@ import json
 from functools import partial
 
 from masc_core import ADMIN, Caller, Context
-from masc_core.clock import plus
+from masc_core.clock import soon_after
 from masc_core.frozen import evolve
 from masc_core.store.collections import View
 from masc_plugin_voting.records import VOTES, Vote
@@ -20,8 +20,6 @@ __all__ = ["announce_end", "current", "overdue", "quoted", "settle_overdue", "vo
 
 BATCH = 100
 _JSON = json.JSONEncoder(ensure_ascii=False).encode
-_TICK = 0.001
-"""The grain of timestamps in seconds."""
 
 
 def votes_of(ctx: Context) -> View[Vote]:
@@ -67,7 +65,8 @@ async def current(ctx: Context, vote_id: str) -> Vote:
 
 async def overdue(ctx: Context, now: str, limit: int = 100_000) -> list[Vote]:
     """Stored as pending although the deadline came by ``now``, the longest overdue first."""
-    return await votes_of(ctx).scan("due", high=plus(now, _TICK), limit=limit)
+    due = await votes_of(ctx).scan("due", high=soon_after(now), limit=limit)
+    return [vote for vote in due if is_overdue(vote, now)]
 
 
 async def settle_overdue(ctx: Context, now: str | None = None) -> None:

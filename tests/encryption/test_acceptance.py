@@ -110,6 +110,19 @@ async def test_3_a_planted_plain_record_is_refused(sealed: MascApp) -> None:
     assert "task" in await sealed.call("masc_claim", "claude", task_id=fine)
 
 
+async def test_an_interrupt_that_cannot_be_opened_is_in_nobodys_way_before_its_time(sealed: MascApp) -> None:
+    for step in (1, 2):
+        asked = {"task_id": "task-001", "step": step, "action": "deploy", "message": "Sure?"}
+        await sealed.call("masc_interrupt", "claude", **asked)
+    one, two = Key("checkpoints", "cp-task-001-1-1"), Key("checkpoints", "cp-task-001-2-2")
+    (second,) = await inner(sealed).get([two])
+    assert second is not None
+    await inner(sealed).commit([], [Rewrite(one, second.body)])
+    assert (await sealed.call("masc_status", "claude"))["interrupts_open"] == 2
+    error = await sealed.error("masc_approve", "gemini", task_id="task-001", checkpoint_id=one.id)
+    assert error["code"] == "record_unreadable"
+
+
 def seen(project: Path) -> dict[str, bytes]:
     """All files but the shared memory of SQLite, which every reader touches."""
     return {name: content for name, content in stored_bytes(project) if not name.endswith(("-shm", "-wal"))}

@@ -43,6 +43,21 @@ async def test_each_mode_lists_its_tools_and_config_counts_them(masc: MascApp, m
         assert len(listed) == COUNTS[mode]
 
 
+async def test_config_says_for_each_client_and_mode_what_is_enabled_and_what_it_costs(masc: MascApp) -> None:
+    known = Client(transport="http", source="test", agent="claude")
+    for mode in ("minimal", "full", "minimal"):
+        await call(masc, "masc_switch_mode", mode=mode)
+        for client in (CLIENT, known):
+            config = (await masc.outcome("masc_get_config", client)).structured
+            enabled = [info["name"] for info in config["categories"] if info["enabled"]]
+            assert sorted(enabled) == sorted(config["enabled_categories"])
+            modes, knows = masc.kernel.modes, client.caller_known
+            costs = {info["name"]: info["tokens"] for info in config["categories"]}
+            assert costs == {name: modes.cost([name], knows).tokens for name in modes.installed}
+            shown = {info["name"]: info["tokens"] for info in config["available_modes"]}
+            assert shown[mode] == config["tool_tokens"] == modes.cost(config["enabled_categories"], knows).tokens
+
+
 @pytest.mark.parametrize(("mode", "listed"), [("standard", False), ("solo", False), ("parallel", True), ("full", True)])
 async def test_portals_are_for_larger_teams(masc: MascApp, mode: str, listed: bool) -> None:
     await call(masc, "masc_switch_mode", mode=mode)

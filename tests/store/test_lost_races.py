@@ -11,7 +11,7 @@ import pytest
 
 from masc_core.errors import StorageBusy
 from masc_core.store import transaction
-from masc_core.store.driver import Document, Key, Put
+from masc_core.store.driver import Conflict, Document, Key, Put
 from masc_core.store.line import ProcessLine
 from masc_core.store.memory import MemoryDriver
 from masc_core.store.transaction import Transaction, transact
@@ -173,3 +173,45 @@ async def test_what_was_taken_for_absent_is_looked_for_once_that_is_taken_back()
         tx.put(N, b"never")
         restore()
         assert await tx.get([N]) == [Document(N, 1, b"there")]
+
+
+async def test_one_document_is_found_with_what_was_written_since() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        await driver.commit([], [Put(N, b"there")])
+        tx = Transaction(driver)
+        assert await tx.find(N) == Document(N, 1, b"there")
+        restore = tx.savepoint()
+        tx.put(N, b"changed")
+        assert await tx.find(N) == Document(N, 2, b"changed")
+        restore()
+        assert await tx.find(N) == Document(N, 1, b"there")
+        tx.delete(N)
+        assert await tx.find(N) is None
+
+
+async def test_what_was_only_peeked_at_is_guarded_once_it_is_found() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        tx, other = Transaction(driver), Key("counters", "other")
+        await tx.peek([N, other])
+        assert await tx.find(N) is None
+        tx.put(other, b"depends on n")
+        await driver.commit([], [Put(N, b"meanwhile")])
+        with pytest.raises(Conflict):
+            await tx.commit()
+
+
+async def test_what_is_lacking_is_known_from_an_earlier_look_alone() -> None:
+    async with MemoryDriver(ManualClock()) as driver:
+        tx = Transaction(driver)
+        assert not tx.lacks(N)
+        await tx.peek([N])
+        assert tx.lacks(N)
+        restore = tx.savepoint()
+        tx.put(N, b"mine")
+        assert not tx.lacks(N)
+        restore()
+        assert tx.lacks(N)
+        await driver.commit([], [Put(N, b"meanwhile")])
+        later = Transaction(driver)
+        await later.peek([N])
+        assert not later.lacks(N)

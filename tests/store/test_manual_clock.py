@@ -1,4 +1,4 @@
-"""The clock of our tests."""
+"""The clock of our tests, and times as they are stored."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from masc_core.clock import plus, soon_after, timestamp
 from masc_core.testing import ManualClock
 
 
@@ -40,3 +41,14 @@ async def test_a_jump_moves_wall_time_only() -> None:
     assert (clock.now(), clock.monotonic()) == (70.0, 0.0)
     with pytest.raises(ValueError, match="jump"):
         await clock.advance(-1)
+
+
+@pytest.mark.parametrize("text", ["2026-11-22T03:45:10.000Z", "2026-11-22T03:45:19.999Z", "2026-12-31T23:59:59.999Z"])
+def test_what_is_soon_after_is_within_ten_seconds(text: str) -> None:
+    bound = soon_after(text)
+    assert text < bound <= plus(text, 10.001)
+    assert all(soon_after(plus(text, n / 10)) >= bound for n in range(200))
+
+
+def test_for_ten_seconds_the_bound_is_the_same() -> None:
+    assert len({soon_after(timestamp(1_000_000_000 + n / 100)) for n in range(1000)}) == 1

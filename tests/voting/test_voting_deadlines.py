@@ -10,9 +10,12 @@ from voting_support import cast, create, events, listed, messages, status
 
 from masc_core.clock import plus
 from masc_core.plugins import Registry
+from masc_core.store.driver import Key, Rewrite
+from masc_core.store.sealed import raw
 from masc_core.sweep import DUE_SECONDS, due_once, sweep_forever
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp, masc_app
+from masc_plugin_voting.records import VOTES
 
 
 async def timer(masc: MascApp) -> None:
@@ -113,6 +116,19 @@ async def test_the_timer_ends_any_number_of_votes(masc: MascApp, clock: ManualCl
     await timer(masc)
     assert len(await events(masc)) == 250
     assert (await masc.call("masc_votes", status="pending"))["total"] == 0
+
+
+async def test_a_vote_that_cannot_be_read_is_in_nobodys_way_before_its_deadline(
+    masc: MascApp, clock: ManualClock
+) -> None:
+    await create(masc, deadline_seconds=3600)
+    await create(masc, deadline_seconds=60)
+    await raw(masc.kernel.start_room.driver).commit([], [Rewrite(Key(VOTES.name, "vote-001"), b"nonsense")])
+    assert (await masc.call("masc_status"))["votes_pending"] == 2
+    await clock.advance(60)
+    await timer(masc)
+    assert [event.subject for event in await events(masc)] == ["vote-002"]
+    assert (await masc.call("masc_status"))["votes_pending"] == 1
 
 
 async def test_a_serving_process_meets_deadlines_by_itself(masc: MascApp, clock: ManualClock) -> None:
