@@ -59,9 +59,10 @@ class Waiting(Generic[L]):
         """Wait until a look is enough or the time is over; the last look."""
         clock = self._ctx.clock
         try:
-            while not self._done(look) and (left := self._deadline - clock.monotonic()) > 0:
+            while not self._done(look) and clock.monotonic() < self._deadline:
                 await self._mark()
-                seconds = min(left, PROGRESS_SECONDS)
+                # Looked at after the mark: a slow store makes nobody wait beyond the time that was asked for.
+                seconds = max(0.0, min(self._deadline - clock.monotonic(), PROGRESS_SECONDS))
                 due = clock.monotonic() + seconds
                 grown = await self._ctx.wait_for(self._seen(look), seconds)
                 if not grown and clock.monotonic() < due - EARLY_SECONDS:

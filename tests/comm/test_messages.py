@@ -9,6 +9,7 @@ import pytest
 
 from masc_core.records import PRESENCE
 from masc_core.store.collections import View
+from masc_core.store.driver import Committed
 from masc_core.store.transaction import Transaction
 from masc_core.testing import ManualClock, MascApp
 from masc_plugin_comm.mentions import find_tokens
@@ -127,6 +128,30 @@ async def test_of_two_calls_that_listen_one_may_end_and_the_agent_listens_on(mas
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert [a["status"] for a in (await masc.call("masc_who"))["agents"]] == [status]
+
+
+async def test_a_mark_that_a_slow_store_takes_late_makes_the_wait_no_longer(
+    masc: MascApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await masc.call("masc_join", "gemini")
+    written, answered = asyncio.Event(), asyncio.Event()
+    driver = masc.kernel.start_room.driver
+    commit = driver.commit
+
+    async def slow(*given: Any) -> Committed:
+        committed = await commit(*given)
+        written.set()
+        await answered.wait()
+        return committed
+
+    monkeypatch.setattr(driver, "commit", slow)
+    waiting = asyncio.create_task(masc.call("masc_listen", "gemini", timeout=50))
+    async with asyncio.timeout(BOUND):
+        await written.wait()
+        await clock.advance(55)
+        answered.set()
+        heard = await waiting
+    assert (heard["timed_out"], heard["waited_seconds"]) == (True, 55)
 
 
 async def test_a_cancelled_listener_leaves_no_mark(masc: MascApp) -> None:
