@@ -1,4 +1,7 @@
-"""Sums over time: adding an entry to its buckets, and everything since a moment.
+"""Sums over time: adding an entry to its agent's current page, and everything since a moment.
+
+An entry is added to one page, that of its agent's newest costs. When that is full or of another stretch of time, it is rolled
+up: what is on it goes to the pages of every level, as in a log-structured merge-tree.
 
 Budgets ask for an agent's or the room's money alone and read the totals on open pages; reports by model and task read the
 cells of all pages. A window reaches from a moment until now, so only its early end needs care: on each level the slots
@@ -20,15 +23,18 @@ from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import (
     BUCKETS,
     COSTS,
+    CURRENT,
     LEVELS,
     OPEN,
     Bucket,
     CostEntry,
     bucket_key,
+    current_key,
     finest_slot,
     index_of,
     place,
-    places_of,
+    place_of,
+    place_of_slot,
     second_of,
 )
 
@@ -36,6 +42,7 @@ __all__ = [
     "Part",
     "Selection",
     "add",
+    "current_pages",
     "entries_of_slot",
     "keys_to_log",
     "logged_since",
@@ -68,19 +75,54 @@ class Part(NamedTuple):
 
 
 async def add(ctx: Context, entry: CostEntry) -> None:
-    """Add an entry to the buckets it belongs to."""
-    places = places_of(entry.timestamp)
+    """Add an entry to the sums."""
+    start, slot = place_of(entry.timestamp)
     view = ctx.collection(BUCKETS)
-    found = await view.peek([bucket_key(level, start, entry.agent) for level, (start, _) in places.items()])
+    (known,) = await view.peek([current_key(entry.agent)])
+    page = known or Bucket(entry.agent, CURRENT, start)
     part = _part_of(entry)
     whole = Part(part.agent, "", "", *part[3:])
-    for (level, (start, slot)), known in zip(places.items(), found, strict=True):
-        bucket = known or Bucket(part.agent, level, start)
-        page, cells = bucket.page, _with(bucket.cells, slot, part)
-        if sum([len(cell[2]) for cell in cells]) > MOST_SLOTS:
-            await _seal(view, bucket)
-            page, cells = page + 1, _with([], slot, part)
-        view.put(evolve(bucket, page=page, cells=cells, totals=_with(bucket.totals, slot, whole)))
+    cells, totals = _with(page.cells, slot, part), _with(page.totals, slot, whole)
+    if page.start != start or _too_many(cells):
+        await _roll_up(view, page)
+        cells, totals = _with([], slot, part), _with([], slot, whole)
+    view.put(evolve(page, start=start, cells=cells, totals=totals))
+
+
+def _too_many(cells: Sequence[Cell]) -> bool:
+    """For one page."""
+    return sum([len(cell[2]) for cell in cells]) > MOST_SLOTS
+
+
+async def _roll_up(view: View[Bucket], current: Bucket) -> None:
+    """Add what is on an agent's current page to its pages of every level."""
+    parts = list(_parts(current, current.cells))
+    totals = list(_parts(current, current.totals))
+    finest = index_of(current.start, 0)
+    places = {level: place_of_slot(finest, level) for level in range(1, LEVELS + 1)}
+    found = await view.peek([bucket_key(level, start, current.agent) for level, (start, _) in places.items()])
+    for (level, (start, whole)), known in zip(places.items(), found, strict=True):
+        page = known or Bucket(current.agent, level, start)
+        for slot, part in parts:
+            at = slot if level == 1 else whole
+            cells = _with(page.cells, at, part)
+            if _too_many(cells):
+                await _seal(view, page)
+                page, cells = evolve(page, page=page.page + 1), _with([], at, part)
+            page = evolve(page, cells=cells)
+        summed = page.totals
+        for slot, part in totals:
+            summed = _with(summed, slot if level == 1 else whole, part)
+        view.put(evolve(page, totals=summed))
+
+
+def _parts(page: Bucket, cells: Sequence[Cell]) -> Iterator[tuple[int, Part]]:
+    """What some cells of a page have in each of their slots."""
+    for model, task, slots, *columns in cells:
+        before = [0] * len(columns)
+        for slot, *until in zip(slots, *columns, strict=True):
+            yield slot, Part(page.agent, model, task, *(u - b for u, b in zip(until, before, strict=True)))
+            before = until
 
 
 def _part_of(entry: CostEntry) -> Part:
@@ -153,20 +195,27 @@ class Window:
     def keys(self, agent: str) -> list[str]:
         """The agent's open pages that it may need, those of later than now left out."""
         start = self.begin[LEVELS][0]
-        keys = [bucket_key(LEVELS, stretch, agent) for stretch in range(start, self.now + 1)]
+        keys = [current_key(agent), *(bucket_key(LEVELS, stretch, agent) for stretch in range(start, self.now + 1))]
         return keys + [bucket_key(level, self.begin[level][0], agent) for level in range(1, LEVELS)]
 
     def first_slot(self, page: Bucket) -> int:
         """The first slot of a page that counts whole."""
-        start, slot = self.begin[page.level]
-        return slot + 1 if page.start == start else 0
+        start, slot = self.begin[page.level or 1]
+        if page.start == start:
+            return slot + 1
+        return 0 if page.start > start else OPEN
+
+    def cut(self, pages: Sequence[Bucket]) -> bool:
+        """Whether one of these open pages has anything in the finest slot in which the window begins."""
+        start, slot = self.begin[1]
+        return any(
+            slot in column[2] for page in pages if page.level <= 1 and page.start == start for column in page.totals
+        )
 
 
 def keys_to_log(agent: str, since: str, now: str) -> list[Key]:
-    """What :func:`money_since` and :func:`add` will read of one agent."""
-    keys = Window(since, now).keys(agent)
-    keys += [bucket_key(level, start, agent) for level, (start, _) in places_of(now).items()]
-    return [Key(BUCKETS.name, key) for key in dict.fromkeys(keys)]
+    """What :func:`money_since` and, most often, :func:`add` will read of one agent."""
+    return [Key(BUCKETS.name, key) for key in Window(since, now).keys(agent)]
 
 
 async def money_since(ctx: Context, since: str, agent: str | None = None) -> dict[str, int]:
@@ -201,8 +250,8 @@ class Selection:
 async def logged_since(ctx: Context, since: str | None, agent: str | None = None) -> Selection:
     """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all."""
     if since is None:
-        pages = await ctx.collection(BUCKETS).scan("", LEVELS)
-        pages = _of(agent, pages)
+        view = ctx.collection(BUCKETS)
+        pages = _of(agent, [*await view.scan("", LEVELS), *await view.scan("current")])
         return Selection(pages, (0,) * len(pages))
     window = Window(since, ctx.now)
     pages, slots = await _selected(ctx, window, agent)
@@ -230,9 +279,10 @@ async def _selected(ctx: Context, window: Window, agent: str | None) -> tuple[li
 
 async def _pages_from(ctx: Context, window: Window) -> list[Bucket]:
     """The open and the full pages that a window needs: of the top level all from its begin on, what is stamped later than now
-    among them, of the others those of that stretch."""
+    among them, of the others those of that stretch, and current ones."""
     view = ctx.collection(BUCKETS)
     pages = await view.scan("", LEVELS, low=index_value(window.begin[LEVELS]))
+    pages += await view.scan("current", low=window.begin[1][0])
     for level in range(1, LEVELS):
         start, slot = window.begin[level]
         pages += await view.scan("", level, start, low=slot)
@@ -244,6 +294,14 @@ def _of(agent: str | None, pages: list[Bucket]) -> list[Bucket]:
     return pages if agent is None else [page for page in pages if page.agent.lower() == agent]
 
 
+async def current_pages(ctx: Context, start: int, agent: str | None) -> list[Bucket]:
+    """The current page of one agent, or those of all that are of a level 1 stretch from ``start`` on."""
+    view = ctx.collection(BUCKETS)
+    if agent is None:
+        return await view.scan("current", low=start)
+    return [page for page in await view.peek([current_key(agent)]) if page is not None]
+
+
 async def open_pages(ctx: Context, level: int, start: int, agent: str | None) -> list[Bucket]:
     """The open pages of a stretch, of one agent or of all."""
     view = ctx.collection(BUCKETS)
@@ -253,12 +311,14 @@ async def open_pages(ctx: Context, level: int, start: int, agent: str | None) ->
 
 
 async def _open_pages(ctx: Context, window: Window, agent: str | None) -> list[Bucket]:
-    """The open pages that a window needs: of the top level all from its begin on, of the others those of that stretch."""
+    """The open pages that a window needs: of the top level all from its begin on, of the others those of that stretch, and
+    current ones."""
     if agent is not None:  # all in one go
         keys = window.keys(agent)
         found = [page for page in await ctx.collection(BUCKETS).peek(keys) if page is not None]
         return found + await _later_pages(ctx, window.now, agent)
-    found = await open_pages_from(ctx, window.begin[LEVELS][0], None)
+    found = await current_pages(ctx, window.begin[1][0], None)
+    found += await open_pages_from(ctx, window.begin[LEVELS][0], None)
     for level in range(1, LEVELS):
         found += await open_pages(ctx, level, window.begin[level][0], None)
     return found
@@ -279,8 +339,7 @@ async def _later_pages(ctx: Context, now: int, agent: str | None) -> list[Bucket
 
 async def _edge(ctx: Context, window: Window, opened: Sequence[Bucket], agent: str | None) -> list[Part]:
     """What the finest slot in which the window begins has within it."""
-    _, slot = window.begin[1]
-    if not any(slot in column[2] for page in opened if page.level == 1 for column in page.totals):
+    if not window.cut(opened):
         return []
     return [
         _part_of(entry)

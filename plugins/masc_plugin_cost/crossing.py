@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from masc_core import Context
 from masc_core.clock import parse_time
-from masc_plugin_cost.buckets import entries_of_slot, open_pages, open_pages_from
+from masc_plugin_cost.buckets import current_pages, entries_of_slot, open_pages, open_pages_from
 from masc_plugin_cost.money import MICRO
-from masc_plugin_cost.records import LEVELS, Bucket, index_of, place, second_of
+from masc_plugin_cost.records import LEVELS, Bucket, index_of, place, place_of_slot, second_of
 
 __all__ = ["seconds_until_below"]
 
@@ -20,11 +21,15 @@ async def seconds_until_below(ctx: Context, agent: str | None, limit: int, windo
     level, down to the finest slot. Once that entry is out of the window, the rest is below the limit.
     """
     rest = limit
-    pages = await open_pages_from(ctx, place(second_of(ctx.after(-window)), LEVELS)[0], agent)
+    since = second_of(ctx.after(-window))
+    current = await current_pages(ctx, place(since, 1)[0], agent)
+    pages = await open_pages_from(ctx, place(since, LEVELS)[0], agent)
+    spent = _by_slot(pages) + _on_level(current, LEVELS)
     for level in range(LEVELS, 0, -1):
-        stretch, rest = _crossed(pages, rest)
+        stretch, rest = _crossed(spent, rest)
         if level > 1:
             pages = await open_pages(ctx, level - 1, stretch, agent)
+            spent = _by_slot(pages) + _on_level(current, level - 1, stretch)
     for entry in sorted(await entries_of_slot(ctx, stretch, agent), key=lambda e: e.timestamp, reverse=True):
         crossing = entry.timestamp
         rest -= round(entry.cost_usd * MICRO)
@@ -34,9 +39,8 @@ async def seconds_until_below(ctx: Context, agent: str | None, limit: int, windo
     return max(1, int((window - age) // 1) + 1)
 
 
-def _crossed(pages: list[Bucket], rest: int) -> tuple[int, int]:
-    """The slot, counted from the epoch, in which sums from the newest on reach ``rest``, and how much of it is missing when
-    that slot begins to count."""
+def _by_slot(pages: Sequence[Bucket]) -> Counter[int]:
+    """Micro-dollars of pages of one level by slot, counted from the epoch."""
     spent: Counter[int] = Counter()
     for page in pages:
         for column in page.totals:
@@ -44,6 +48,22 @@ def _crossed(pages: list[Bucket], rest: int) -> tuple[int, int]:
             for slot, until in zip(column[2], column[6], strict=True):
                 spent[index_of(page.start, slot)] += until - before
                 before = until
+    return spent
+
+
+def _on_level(current: Sequence[Bucket], level: int, stretch: int | None = None) -> Counter[int]:
+    """Micro-dollars of current pages by slot of a level, counted from the epoch: in one of its stretches or any."""
+    spent: Counter[int] = Counter()
+    for finest, micro in _by_slot(current).items():
+        start, slot = place_of_slot(finest, level)
+        if stretch in (None, start):
+            spent[index_of(start, slot)] += micro
+    return spent
+
+
+def _crossed(spent: Mapping[int, int], rest: int) -> tuple[int, int]:
+    """The slot, counted from the epoch, in which sums from the newest on reach ``rest``, and how much of it is missing when
+    that slot begins to count."""
     slot = 0
     for slot in sorted(spent, reverse=True):
         if spent[slot] >= rest:

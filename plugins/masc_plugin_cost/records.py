@@ -6,9 +6,8 @@ of its own, so that agents who log at the same moment do not wait for each other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from types import MappingProxyType
 
 from attrs import field
 
@@ -22,6 +21,7 @@ from masc_core.store.transaction import LogPosition
 __all__ = [
     "BUCKETS",
     "COSTS",
+    "CURRENT",
     "LEVELS",
     "LIMITS",
     "LIMITS_ID",
@@ -32,13 +32,16 @@ __all__ = [
     "LoggedEntry",
     "StoredLimits",
     "bucket_key",
+    "current_key",
     "finest_slot",
     "index_of",
     "place",
-    "places_of",
+    "place_of",
+    "place_of_slot",
     "second_of",
 ]
 
+CURRENT = 0
 LEVELS = 3
 _BITS = 6
 _FINEST_BITS = 3
@@ -81,6 +84,8 @@ class Bucket:
     """One agent's costs in a stretch of time; what does not fit one document goes to pages of their own.
 
     Level 1 stretches have 64 slots of 8 s; the slots of a higher level are the stretches of the one below: 9 minutes, 9 h.
+    The level :data:`CURRENT` is one document for each agent, with the slots of level 1: what it logged last and is on no
+    other level yet.
     """
 
     agent: str
@@ -121,15 +126,18 @@ def second_of(timestamp: str) -> int:
 
 def place(second: int, level: int) -> tuple[int, int]:
     """Stretch and slot of a second on a level, from 1."""
-    slot = second >> _FINEST_BITS + _BITS * (level - 1)
+    return place_of_slot(second >> _FINEST_BITS, level)
+
+
+def place_of_slot(number: int, level: int) -> tuple[int, int]:
+    """Stretch and slot on a level, from 1, of a level 1 slot, counted from the epoch."""
+    slot = number >> _BITS * (level - 1)
     return slot >> _BITS, slot & (OPEN - 1)
 
 
-@lru_cache(maxsize=64)
-def places_of(timestamp: str) -> Mapping[int, tuple[int, int]]:
-    """Stretch and slot of a stored time on every level, from 1."""
-    second = second_of(timestamp)
-    return MappingProxyType({level: place(second, level) for level in range(1, LEVELS + 1)})
+def place_of(timestamp: str) -> tuple[int, int]:
+    """Level 1 stretch and slot of a stored time."""
+    return place(second_of(timestamp), 1)
 
 
 def index_of(stretch: int, slot: int) -> int:
@@ -148,16 +156,28 @@ def bucket_key(level: int, start: int, agent: str, last: int = OPEN, page: int =
     return index_value((level, start, last, agent.lower(), page))
 
 
+def current_key(agent: str) -> str:
+    """What an agent's newest costs are stored under, of whatever stretch they are."""
+    return bucket_key(CURRENT, 0, agent)
+
+
 def _key(bucket: Bucket) -> str:
+    if bucket.level == CURRENT:
+        return current_key(bucket.agent)
     page = 0 if bucket.last == OPEN else bucket.page
     return bucket_key(bucket.level, bucket.start, bucket.agent, bucket.last, page)
 
 
+def _bucket_indexes(bucket: Bucket) -> Iterator[IndexEntry]:
+    if bucket.level == CURRENT:
+        yield index("current", bucket.start)
+
+
 def _entry_indexes(entry: CostEntry) -> Iterator[IndexEntry]:
-    yield index("slot", finest_slot(index_of(*places_of(entry.timestamp)[1])))
+    yield index("slot", finest_slot(index_of(*place_of(entry.timestamp))))
 
 
 LIMITS_ID = "limits"
 COSTS = Log("costs", CostEntry, _entry_indexes)
-BUCKETS = Collection("cost_buckets", Bucket, _key)
+BUCKETS = Collection("cost_buckets", Bucket, _key, _bucket_indexes)
 LIMITS = Collection("cost_limits", StoredLimits, lambda _: LIMITS_ID, survives_reset=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -15,15 +16,17 @@ from cost_support import codes, reported, room
 from hypothesis import given
 from hypothesis import strategies as st
 
+from masc_core.convert import structure
 from masc_core.plugins import Registry
 from masc_core.records import EVENTS
 from masc_core.store.collections import LogView
-from masc_core.store.driver import Scan
+from masc_core.store.driver import Committed, Document, Put, Scan
 from masc_core.store.transaction import Transaction
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp, masc_app
+from masc_plugin_cost.buckets import MOST_SLOTS
 from masc_plugin_cost.money import priced, usd
-from masc_plugin_cost.records import BUCKETS
+from masc_plugin_cost.records import BUCKETS, Bucket
 from masc_plugin_cost.settings import CostSettings
 
 PRICES = CostSettings(prices={"large": {"input_per_million": 3, "output_per_million": 15}})
@@ -166,13 +169,64 @@ async def test_agents_who_log_at_once_do_not_wait_for_each_other(masc: MascApp) 
     assert {orjson.loads(d.body)["agent"] for d in documents} == set(agents)
 
 
+def pages(documents: Iterable[Document]) -> list[Bucket]:
+    return [structure(orjson.loads(d.body), Bucket) for d in documents]
+
+
+async def test_an_entry_changes_one_page_and_no_page_grows_without_end(
+    masc: MascApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await masc.call("masc_join", "claude")
+    driver = masc.kernel.start_room.driver
+    written: list[int] = []
+    commit = driver.commit
+
+    async def counted(checks: Any, writes: Any) -> Committed:
+        written.append(sum(isinstance(w, Put) and w.key.collection == BUCKETS.name for w in writes))
+        return await commit(checks, writes)
+
+    monkeypatch.setattr(driver, "commit", counted)
+    for i in range(MOST_SLOTS):
+        await masc.call("masc_cost_log", "claude", cost_usd=1, task_id=f"task-{i:03d}")
+    assert written == [1] * MOST_SLOTS
+    clock.jump(3_600)
+    for i in range(2 * MOST_SLOTS):
+        await masc.call("masc_cost_log", "claude", cost_usd=1, task_id=f"task-{i:03d}")
+    rolled_up = [i for i, count in enumerate(written) if count > 1]
+    assert rolled_up == [MOST_SLOTS, 2 * MOST_SLOTS]
+    found = pages(await driver.scan(Scan(BUCKETS.name)))
+    assert {page.level for page in found} == {0, 1, 2, 3}
+    assert max(sum(len(cell[2]) for cell in page.cells) for page in found) == MOST_SLOTS
+
+
+async def test_whoever_logs_nothing_any_more_is_not_read_for_the_last_hour(
+    masc: MascApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(5):
+        await masc.call("masc_cost_log", f"gone{i}", cost_usd=1)
+    clock.jump(7_200)
+    await masc.call("masc_cost_log", "claude", cost_usd=1)
+    driver = masc.kernel.start_room.driver
+    scan, read = driver.scan, list[Document]()
+
+    async def seen(wanted: Scan) -> Sequence[Document]:
+        found = await scan(wanted)
+        read.extend(d for d in found if d.key.collection == BUCKETS.name)
+        return found
+
+    monkeypatch.setattr(driver, "scan", seen)
+    assert (await masc.call("masc_cost_report", period="hourly"))["total_entries"] == 1
+    assert {page.agent for page in pages(read)} == {"claude"}
+    assert (await masc.call("masc_cost_report", period="all"))["total_entries"] == 6
+
+
 async def test_gc_leaves_costs_and_a_reset_takes_them(masc: MascApp, clock: ManualClock) -> None:
     await masc.call("masc_cost_log", "claude", cost_usd=1)
     await clock.advance(30 * 86_400)
     await masc.call("masc_gc", days=1)
     assert (await masc.call("masc_cost_report", period="all"))["total_entries"] == 1
     removed = (await masc.call("masc_reset", confirm=True))["removed"]
-    assert (removed["costs"], removed["cost_buckets"]) == (1, 3)
+    assert (removed["costs"], removed["cost_buckets"]) == (1, 1)
     assert (await masc.call("masc_cost_report", period="all"))["total_entries"] == 0
     assert (await masc.call("masc_cost_log", "claude", cost_usd=1))["entry"]["seq"] == 2
 

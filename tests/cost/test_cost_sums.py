@@ -114,6 +114,13 @@ async def check(masc: MascApp, clock: ManualClock, entries: Sequence[Known], whi
                 assert (report["total_entries"], Fraction(repr(report["total_cost_usd"]))) == (len(window), total)
 
 
+def today(entries: Sequence[Known]) -> float:
+    """What the agent that logged last did in the last 86,400 s."""
+    newest = entries[-1]
+    window = [e for e in entries if e.at >= newest.at - 86_400_000 and e.step.agent == newest.step.agent]
+    return float(sum((Fraction(repr(e.step.cost)) for e in window), Fraction(0)))
+
+
 @pytest.mark.parametrize("page", [1, 3, buckets.MOST_SLOTS])
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(steps, max_size=25))
@@ -134,6 +141,7 @@ def test_every_report_is_the_sum_of_its_entries(monkeypatch: pytest.MonkeyPatch,
                     )  # fmt: skip
                     assert logged["entry"]["cost_usd"] == step.cost
                     entries.append(Known(int(clock.now() * 1000), step))
+                    assert logged["agent_total_today_usd"] == today(entries)
                     await check(masc, clock, entries, SOME)  # reports follow what was reported before
                 await check(masc, clock, entries, EVERYTHING)
 
