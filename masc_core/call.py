@@ -375,6 +375,7 @@ async def _outside(
             # At once: a call that is refused or sent to its user has joined all the same.
             call.bindings.joined(call.client, str(room.base.path), *call.joined_as)
             primed.caller = evolve(primed.caller, name=call.joined_as[1])
+        primed._read = None if primed._tx.dirty else primed._tx
         primed._tx, primed._now = None, 0.0
     result = await call.tool.handler(primed, **arguments)
     if primed.room is not None and not call.concluded:

@@ -95,6 +95,8 @@ class Context:
     _tx: Transaction | None = field(default=None, repr=False)
     _now: float = field(default=0.0)
     _stamp: str = field(default="", init=False, repr=False)
+    _read: Transaction | None = field(default=None, init=False, repr=False)
+    """What was read on the way to the caller of a tool that is not transactional, until its first unit of work."""
     warnings: list[dict[str, str]] = field(factory=list)
     delivered: list[Callable[[], Awaitable[None]]] = field(factory=list, repr=False)
     """Run once the answer was handed to the transport; dropped when the call is cancelled or its client gone."""
@@ -243,11 +245,14 @@ class Context:
 
         return restore
 
-    async def transact(self, run: Callable[[Context], Awaitable[R]], *, concludes: bool = False) -> R:
+    async def transact(
+        self, run: Callable[[Context], Awaitable[R]], *, concludes: bool = False, at_once: bool = False
+    ) -> R:
         """Run ``run(ctx)`` in a unit of work of its own and commit it; it runs again on conflict.
 
         ``concludes``: this is a change the call is for, so if it writes anything, what guards keep of the call goes with
-        it; when nothing concluded a call, they are asked after the handler.
+        it; when nothing concluded a call, they are asked after the handler. ``at_once``: the handler has waited for nothing
+        yet, so that what was read on the way to the caller need not be read again.
 
         Raises :class:`masc_core.errors.StorageBusy` when the conflicts do not end.
         """
@@ -265,7 +270,8 @@ class Context:
                 await ctx.ask("masc_in_commit", ctx=ctx)
             return result, ctx
 
-        result, done = await self._open.transact(attempt)
+        first, self._read = self._read if at_once else None, None
+        result, done = await self._open.transact(attempt, first)
         self.call.concluded = self.call.concluded or self.call.concluding
         await done.settle()
         return result

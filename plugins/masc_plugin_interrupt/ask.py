@@ -66,6 +66,7 @@ class _Look:
     role=WORKER,
     idempotent=True,
     transactional=False,
+    counter="checkpoint",
     errors=(CheckpointNotFound,),
     examples=({"agent_name": "claude", "task_id": "task-001", "step": 3, "action": "drop table", "message": "Sure?"},),
     keywords=(

@@ -54,7 +54,7 @@ async def find_or_raise(ctx: Context, request: Request, wanted: str | None, back
     if (known := wanted or (back.about if back is not None else None)) is not None:
         found = Found(await ctx.transact(lambda work: _earlier(work, request, known, wanted is not None)), False)
     else:
-        found = await ctx.transact(lambda work: _repeated_or_raised(work, request), concludes=True)
+        found = await ctx.transact(lambda work: _repeated_or_raised(work, request), concludes=True, at_once=True)
     if not found.raised and wanted is None:
         _warn_of_changes(ctx, request, found.checkpoint)
     return found

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from dialog_support import decide, refused_to
 
+from masc_core.agents import PRESENCE_SECONDS
 from masc_core.frozen import evolve
 from masc_core.kernel import Kernel
 from masc_core.plugins import Registry
@@ -17,6 +18,7 @@ from masc_core.records import EVENTS
 from masc_core.rooms import Base
 from masc_core.settings import Settings
 from masc_core.store.collections import LogView
+from masc_core.store.driver import Committed, Put
 from masc_core.store.transaction import Transaction
 from masc_core.sweep import due_once
 from masc_core.testing import ManualClock
@@ -497,6 +499,23 @@ async def test_what_is_not_there_cannot_be_decided(masc: MascApp) -> None:
         error = await refused_to(masc, "masc_approve", "gemini", **arguments)
         assert (error["code"], error["details"]) == ("interrupt_not_found", arguments)
     assert (await masc.call("masc_pending_interrupts"))["count"] == 1
+
+
+async def test_what_was_committed_before_the_question_is_not_written_with_it_again(
+    masc: MascApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await masc.call("masc_join", "claude")
+    driver = masc.kernel.start_room.driver
+    commit, written = driver.commit, list[list[str]]()
+
+    async def seen(checks: Any, writes: Any) -> Committed:
+        written.append([w.key.collection for w in writes if isinstance(w, Put)])
+        return await commit(checks, writes)
+
+    monkeypatch.setattr(driver, "commit", seen)
+    await clock.advance(PRESENCE_SECONDS + 1)
+    await ask(masc)
+    assert written == [["presence"], ["counters", "checkpoints"]]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "masc_add_task": {"title": "Write it down"},
     "masc_vote_create": {"topic": "Which?", "options": ["A", "B"]},
     "masc_broadcast": {"message": "hello"},
+    "masc_interrupt": {"task_id": "task-001", "step": 1, "action": "deploy", "message": "Sure?"},
 }
 
 
@@ -21,6 +22,7 @@ CALLS: dict[str, dict[str, Any]] = {
 async def test_a_call_that_makes_a_record_looks_once(masc: MascApp, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
     await masc.call("masc_join", "claude")
     await masc.call(tool, "claude", **CALLS[tool])
+    await masc.call("masc_join", "gemini")
     looks: list[list[Key]] = []
     driver = masc.kernel.start_room.driver
     get = driver.get
@@ -30,5 +32,5 @@ async def test_a_call_that_makes_a_record_looks_once(masc: MascApp, monkeypatch:
         return await get(keys)
 
     monkeypatch.setattr(driver, "get", counted)
-    await masc.call(tool, "claude", **CALLS[tool])
+    await masc.call(tool, "gemini", **CALLS[tool])
     assert len(looks) == 1, looks
