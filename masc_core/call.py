@@ -290,6 +290,7 @@ async def _tried(kernel: Kernel, call: Call, room: OpenRoom) -> Context:
             ctx = await Attempts(ctx).context(ctx.tx)
             await be_present(ctx)
             await call.tool.handler(ctx, **arguments)
+            await ctx.ask("masc_in_commit", ctx=ctx)
     return admitted
 
 

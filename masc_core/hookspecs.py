@@ -191,7 +191,8 @@ class MascHooks:
 
         Awaited for every call on an existing room, by the pipeline: once in the call's unit of work or, for a tool that is
         not transactional, in each one that concludes it and writes something, else after the handler; for the server's own
-        timers, in each unit of work that writes something. For guards. New in 0.1.
+        timers, in each unit of work that writes something. Once more for a call that makes its room, which is tried first in
+        an empty store that is thrown away. For guards. New in 0.1.
         """
 
     @hookspec

@@ -140,9 +140,11 @@ async def lines(app: MascApp) -> list[str]:
 
 
 async def test_guards_are_asked_in_the_order_of_the_pipeline(app: MascApp, guard: Guard) -> None:
+    await app.call("masc_init")
+    guard.asked.clear()
     await app.call("guarded_note", "claude", title="x")
     assert guard.asked == ["authenticate", "before claude", "redact x", "commit"]
-    assert await lines(app) == ["note x", "seen guarded_note"]
+    assert await lines(app) == ["seen masc_init", "note x", "seen guarded_note"]
 
 
 async def test_a_credential_names_the_caller(app: MascApp, guard: Guard) -> None:
@@ -232,6 +234,7 @@ async def test_tracing_shows_the_hooks_and_changes_nothing(
 ) -> None:
     monkeypatch.setenv("MASC_TRACE_PLUGINS", "1")
     async with masc_app(tmp_path, extra=[("guard:guarded", guard), ("guarded", Tools())]) as app:
+        await app.call("masc_init")
         await app.call("guarded_note", "claude", title="x")
     assert guard.asked[-3:] == ["before claude", "redact x", "commit"]
     assert "masc_in_commit" in capsys.readouterr().err

@@ -142,6 +142,20 @@ async def test_a_first_call_that_a_guard_refuses_leaves_no_trace(tmp_path: Path,
     assert (tmp_path / ".masc" / "masc.db").exists()
 
 
+class Bookkeeper:
+    """A guard that has nothing to do with some calls once it sees what they would change."""
+
+    @hookimpl
+    async def masc_in_commit(self, ctx: Context) -> None:
+        raise Forbidden(agent=ctx.actor, action="door_open", required_role="admin", role="worker", reason="role")
+
+
+async def test_a_first_call_that_is_refused_in_its_commit_leaves_no_trace(tmp_path: Path) -> None:
+    async with masc_app(tmp_path, backend="sqlite", extra=[("guard:book", Bookkeeper()), ("door", Doors())]) as masc:
+        assert (await masc.error("door_open", "claude", title="open"))["code"] == "forbidden"
+        assert list(tmp_path.iterdir()) == []
+
+
 async def test_what_a_first_call_is_refused_with_repeats_no_secret(tmp_path: Path) -> None:
     guard = Doorkeeper()
     async with masc_app(tmp_path, backend="sqlite", extra=[("guard:door", guard), ("door", Doors())]) as masc:
