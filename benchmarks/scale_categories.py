@@ -16,7 +16,7 @@ from masc_core.kernel import Kernel
 from masc_core.records import COUNTERS, Counter
 from masc_core.store.collections import Collection, LogView, View
 from masc_core.store.transaction import Transaction, transact
-from masc_plugin_cost.buckets import add
+from masc_plugin_cost.adding import add
 from masc_plugin_cost.records import COSTS, CostEntry
 from masc_plugin_interrupt.records import CHECKPOINTS, Checkpoint
 from masc_plugin_portal.records import PORTAL_TASKS, PORTALS, PortalTask, portal_key

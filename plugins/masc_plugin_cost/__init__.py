@@ -1,7 +1,8 @@
 """Category cost: what work cost, reports, budgets.
 
-Read :mod:`.money` and :mod:`.records` for what is kept, :mod:`.buckets` for how sums stay fast, :mod:`.entries` and
-:mod:`.report` for the tools, :mod:`.budget` and :mod:`.limits` for budgets, :mod:`.commands` for the command line.
+Read :mod:`.money` and :mod:`.records` for what is kept, :mod:`.adding` and :mod:`.buckets` for how sums stay fast,
+:mod:`.entries` and :mod:`.report` for the tools, :mod:`.budget` and :mod:`.limits` for budgets, :mod:`.commands` for the
+command line.
 """
 
 from __future__ import annotations

@@ -1,29 +1,28 @@
-"""Sums over time: adding an entry to its agent's current page, and everything since a moment.
-
-An entry is added to one page, that of its agent's newest costs. When that is full or of another stretch of time, it is rolled
-up: what is on it goes to the pages of every level, as in a log-structured merge-tree.
+"""Sums over time: everything since a moment, from the pages of :mod:`.adding`.
 
 Budgets ask for an agent's or the room's money alone and read the totals on open pages; reports by model and task read the
 cells of all pages. A window reaches from a moment until now, so only its early end needs care: on each level the slots
 behind the one in which the window begins count whole, and that slot is looked at on the level below, down to the entries of
 8 seconds. What is stamped later than now (somebody set the clock back) counts too: money spent does not vanish.
+
+Pages are read one query after the other. Current ones are read first, and one that was rolled up before the page that now
+has its sums was read is left out: that page knows.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from masc_core import Context
-from masc_core.frozen import evolve, frozen
-from masc_core.store.collections import View, index_value
+from masc_core.frozen import frozen
+from masc_core.store.collections import index_value
 from masc_core.store.driver import Key
 from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import (
     BUCKETS,
     COSTS,
-    CURRENT,
     LEVELS,
     OPEN,
     Bucket,
@@ -33,15 +32,15 @@ from masc_plugin_cost.records import (
     finest_slot,
     index_of,
     place,
-    place_of,
     place_of_slot,
     second_of,
 )
 
 __all__ = [
+    "Cell",
     "Part",
+    "Rolled",
     "Selection",
-    "add",
     "current_pages",
     "entries_of_slot",
     "keys_to_log",
@@ -49,11 +48,9 @@ __all__ = [
     "money_since",
     "open_pages",
     "open_pages_from",
+    "part_of",
     "parts_of",
 ]
-
-MOST_SLOTS = 40
-"""Of the cells of one page: small enough that a page which no longer changes is remembered decoded."""
 
 MOST_KNOWN = 8
 """Windows of a room whose pages are known at once."""
@@ -74,113 +71,11 @@ class Part(NamedTuple):
     micro: int
 
 
-async def add(ctx: Context, entry: CostEntry) -> None:
-    """Add an entry to the sums."""
-    start, slot = place_of(entry.timestamp)
-    view = ctx.collection(BUCKETS)
-    (known,) = await view.peek([current_key(entry.agent)])
-    page = known or Bucket(entry.agent, CURRENT, start)
-    part = _part_of(entry)
-    whole = Part(part.agent, "", "", *part[3:])
-    cells, totals = _with(page.cells, slot, part), _with(page.totals, slot, whole)
-    if page.start != start or _too_many(cells):
-        await _roll_up(view, page)
-        cells, totals = _with([], slot, part), _with([], slot, whole)
-    view.put(evolve(page, start=start, cells=cells, totals=totals))
-
-
-def _too_many(cells: Sequence[Cell]) -> bool:
-    """For one page."""
-    return sum([len(cell[2]) for cell in cells]) > MOST_SLOTS
-
-
-async def _roll_up(view: View[Bucket], current: Bucket) -> None:
-    """Add what is on an agent's current page to its pages of every level."""
-    parts = list(_parts(current, current.cells))
-    totals = list(_parts(current, current.totals))
-    finest = index_of(current.start, 0)
-    places = {level: place_of_slot(finest, level) for level in range(1, LEVELS + 1)}
-    found = await view.peek([bucket_key(level, start, current.agent) for level, (start, _) in places.items()])
-    for (level, (start, whole)), known in zip(places.items(), found, strict=True):
-        page = known or Bucket(current.agent, level, start)
-        for slot, part in parts:
-            at = slot if level == 1 else whole
-            cells = _with(page.cells, at, part)
-            if _too_many(cells):
-                await _seal(view, page)
-                page, cells = evolve(page, page=page.page + 1), _with([], at, part)
-            page = evolve(page, cells=cells)
-        summed = page.totals
-        for slot, part in totals:
-            summed = _with(summed, slot if level == 1 else whole, part)
-        view.put(evolve(page, totals=summed))
-
-
-def _parts(page: Bucket, cells: Sequence[Cell]) -> Iterator[tuple[int, Part]]:
-    """What some cells of a page have in each of their slots."""
-    for model, task, slots, *columns in cells:
-        before = [0] * len(columns)
-        for slot, *until in zip(slots, *columns, strict=True):
-            yield slot, Part(page.agent, model, task, *(u - b for u, b in zip(until, before, strict=True)))
-            before = until
-
-
-def _part_of(entry: CostEntry) -> Part:
+def part_of(entry: CostEntry) -> Part:
     return Part(
         entry.agent, entry.model, entry.task_id or "", 1, entry.input_tokens, entry.output_tokens,
         round(entry.cost_usd * MICRO),
     )  # fmt: skip
-
-
-def _with(cells: list[Cell], slot: int, part: Part) -> list[Cell]:
-    """The cells of a page with one part more."""
-    for i, cell in enumerate(cells):
-        if cell[0] == part.model and cell[1] == part.task:
-            return [*cells[:i], _added(cell, slot, part), *cells[i + 1 :]]
-    return [*cells, [part.model, part.task, [slot], *([figure] for figure in part[3:])]]
-
-
-def _added(cell: Cell, slot: int, part: Part) -> Cell:
-    """The cell with a part added in one slot, and so to all that follow (there are some after a clock was set back)."""
-    model, task, slots, entries, inputs, outputs, micro = cell
-    last = slots[-1]
-    if slot < last:
-        return _added_before(cell, slot, part)
-    if slot == last:
-        return [
-            model, task, slots,
-            [*entries[:-1], entries[-1] + part.entries],
-            [*inputs[:-1], inputs[-1] + part.input_tokens],
-            [*outputs[:-1], outputs[-1] + part.output_tokens],
-            [*micro[:-1], micro[-1] + part.micro],
-        ]  # fmt: skip
-    return [
-        model, task, [*slots, slot],
-        [*entries, entries[-1] + part.entries],
-        [*inputs, inputs[-1] + part.input_tokens],
-        [*outputs, outputs[-1] + part.output_tokens],
-        [*micro, micro[-1] + part.micro],
-    ]  # fmt: skip
-
-
-def _added_before(cell: Cell, slot: int, part: Part) -> Cell:
-    """As :func:`_added`, where there is a later slot."""
-    model, task, slots, *columns = cell
-    at = bisect_left(slots, slot)
-    if slots[at] != slot:
-        slots = [*slots[:at], slot, *slots[at:]]
-        columns = [[*column[:at], column[at - 1] if at else 0, *column[at:]] for column in columns]
-    sums = [
-        [*column[:at], *(before + figure for before in column[at:])]
-        for column, figure in zip(columns, part[3:], strict=True)
-    ]
-    return [model, task, slots, *sums]
-
-
-async def _seal(view: View[Bucket], bucket: Bucket) -> None:
-    """Keep a full open page as a page of its own, found by its last slot."""
-    last = max(cell[2][-1] for cell in bucket.cells)
-    await view.add(evolve(bucket, last=last, page=bucket.page + 1, totals=[], version=0))
 
 
 class Window:
@@ -204,6 +99,11 @@ class Window:
         if page.start == start:
             return slot + 1
         return 0 if page.start > start else OPEN
+
+    def level_of(self, current: Bucket) -> int:
+        """The level on which a current page counts once it is rolled up."""
+        finest = index_of(current.start, 0)
+        return next((n for n in range(LEVELS, 1, -1) if place_of_slot(finest, n) > self.begin[n]), 1)
 
     def cut(self, pages: Sequence[Bucket]) -> bool:
         """Whether one of these open pages has anything in the finest slot in which the window begins."""
@@ -250,8 +150,10 @@ class Selection:
 async def logged_since(ctx: Context, since: str | None, agent: str | None = None) -> Selection:
     """Everything logged since a moment (``None``: ever), of one agent (in lower case) or all."""
     if since is None:
-        view = ctx.collection(BUCKETS)
-        pages = _of(agent, [*await view.scan("", LEVELS), *await view.scan("current")])
+        current = _of(agent, await current_pages(ctx, 0, None))
+        pages = _of(agent, await ctx.collection(BUCKETS).scan("", LEVELS))
+        rolled = Rolled(pages)
+        pages += [page for page in current if not rolled.up(page, LEVELS)]
         return Selection(pages, (0,) * len(pages))
     window = Window(since, ctx.now)
     pages, slots = await _selected(ctx, window, agent)
@@ -281,12 +183,30 @@ async def _pages_from(ctx: Context, window: Window) -> list[Bucket]:
     """The open and the full pages that a window needs: of the top level all from its begin on, what is stamped later than now
     among them, of the others those of that stretch, and current ones."""
     view = ctx.collection(BUCKETS)
+    current = await current_pages(ctx, window.begin[1][0], None)
     pages = await view.scan("", LEVELS, low=index_value(window.begin[LEVELS]))
-    pages += await view.scan("current", low=window.begin[1][0])
     for level in range(1, LEVELS):
         start, slot = window.begin[level]
         pages += await view.scan("", level, start, low=slot)
-    return pages
+    return pages + _not_counted(window, current, pages)
+
+
+def _not_counted(window: Window, current: Sequence[Bucket], pages: Sequence[Bucket]) -> list[Bucket]:
+    """The current pages that are not among the sums of these pages, which were read after them."""
+    rolled = Rolled(pages)
+    return [page for page in current if not rolled.up(page, window.level_of(page))]
+
+
+class Rolled:
+    """Which current pages are on open pages that were read later."""
+
+    def __init__(self, pages: Iterable[Bucket]) -> None:
+        self._counts = {(p.level, p.start, p.agent.lower()): p.rolled for p in pages if p.rolled and p.last == OPEN}
+
+    def up(self, current: Bucket, level: int) -> bool:
+        """What was on a current page is on one of this level by now."""
+        start, _ = place_of_slot(index_of(current.start, 0), level)
+        return self._counts.get((level, start, current.agent.lower()), 0) > current.rolled
 
 
 def _of(agent: str | None, pages: list[Bucket]) -> list[Bucket]:
@@ -315,13 +235,15 @@ async def _open_pages(ctx: Context, window: Window, agent: str | None) -> list[B
     current ones."""
     if agent is not None:  # all in one go
         keys = window.keys(agent)
-        found = [page for page in await ctx.collection(BUCKETS).peek(keys) if page is not None]
-        return found + await _later_pages(ctx, window.now, agent)
-    found = await current_pages(ctx, window.begin[1][0], None)
-    found += await open_pages_from(ctx, window.begin[LEVELS][0], None)
-    for level in range(1, LEVELS):
-        found += await open_pages(ctx, level, window.begin[level][0], None)
-    return found
+        known, *rest = await ctx.collection(BUCKETS).peek(keys)
+        current = [] if known is None else [known]
+        found = [page for page in rest if page is not None] + await _later_pages(ctx, window.now, agent)
+    else:
+        current = await current_pages(ctx, window.begin[1][0], None)
+        found = await open_pages_from(ctx, window.begin[LEVELS][0], None)
+        for level in range(1, LEVELS):
+            found += await open_pages(ctx, level, window.begin[level][0], None)
+    return found + _not_counted(window, current, found)
 
 
 async def open_pages_from(ctx: Context, start: int, agent: str | None) -> list[Bucket]:
@@ -342,7 +264,7 @@ async def _edge(ctx: Context, window: Window, opened: Sequence[Bucket], agent: s
     if not window.cut(opened):
         return []
     return [
-        _part_of(entry)
+        part_of(entry)
         for entry in await entries_of_slot(ctx, index_of(*window.begin[1]), agent)
         if entry.timestamp >= window.since
     ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from masc_core import Context
 from masc_core.clock import parse_time
-from masc_plugin_cost.buckets import current_pages, entries_of_slot, open_pages, open_pages_from
+from masc_plugin_cost.buckets import Rolled, current_pages, entries_of_slot, open_pages, open_pages_from
 from masc_plugin_cost.money import MICRO
 from masc_plugin_cost.records import LEVELS, Bucket, index_of, place, place_of_slot, second_of
 
@@ -24,17 +24,20 @@ async def seconds_until_below(ctx: Context, agent: str | None, limit: int, windo
     since = second_of(ctx.after(-window))
     current = await current_pages(ctx, place(since, 1)[0], agent)
     pages = await open_pages_from(ctx, place(since, LEVELS)[0], agent)
-    spent = _by_slot(pages) + _on_level(current, LEVELS)
+    spent = _by_slot(pages) + _on_level(current, pages, LEVELS)
     for level in range(LEVELS, 0, -1):
         stretch, rest = _crossed(spent, rest)
         if level > 1:
             pages = await open_pages(ctx, level - 1, stretch, agent)
-            spent = _by_slot(pages) + _on_level(current, level - 1, stretch)
+            spent = _by_slot(pages) + _on_level(current, pages, level - 1, stretch)
+    crossing = None
     for entry in sorted(await entries_of_slot(ctx, stretch, agent), key=lambda e: e.timestamp, reverse=True):
         crossing = entry.timestamp
         rest -= round(entry.cost_usd * MICRO)
         if rest <= 0:
             break
+    if crossing is None:  # a reset has taken everything away meanwhile
+        return 1
     age = parse_time(ctx.now) - parse_time(crossing)
     return max(1, int((window - age) // 1) + 1)
 
@@ -51,10 +54,14 @@ def _by_slot(pages: Sequence[Bucket]) -> Counter[int]:
     return spent
 
 
-def _on_level(current: Sequence[Bucket], level: int, stretch: int | None = None) -> Counter[int]:
-    """Micro-dollars of current pages by slot of a level, counted from the epoch: in one of its stretches or any."""
+def _on_level(
+    current: Sequence[Bucket], pages: Sequence[Bucket], level: int, stretch: int | None = None
+) -> Counter[int]:
+    """Micro-dollars of current pages by slot of a level, counted from the epoch: in one of its stretches or any. What is on
+    the level's own pages by now is left out."""
     spent: Counter[int] = Counter()
-    for finest, micro in _by_slot(current).items():
+    rolled = Rolled(pages)
+    for finest, micro in _by_slot([page for page in current if not rolled.up(page, level)]).items():
         start, slot = place_of_slot(finest, level)
         if stretch in (None, start):
             spent[index_of(start, slot)] += micro

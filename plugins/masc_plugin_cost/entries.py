@@ -9,7 +9,8 @@ from masc_core.errors import InvalidArgument
 from masc_core.frozen import frozen
 from masc_core.store.driver import Key
 from masc_core.values import one_line
-from masc_plugin_cost.buckets import add, keys_to_log
+from masc_plugin_cost.adding import add
+from masc_plugin_cost.buckets import keys_to_log
 from masc_plugin_cost.budget import DAY, Budget, Limits, Spent, limits_in_force, spent_of, standing
 from masc_plugin_cost.money import MICRO, MOST_USD, Usd, micro, priced, usd
 from masc_plugin_cost.records import COSTS, LIMITS, LIMITS_ID, CostEntry, LoggedEntry

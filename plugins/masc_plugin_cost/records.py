@@ -102,6 +102,8 @@ class Bucket:
     page."""
     totals: PlainData = field(factory=list)
     """On the open page: all of the stretch as one cell without model and task, once there is anything."""
+    rolled: int = 0
+    """How many of the agent's current pages had been rolled up when this page was written."""
     version: int = 0
 
 

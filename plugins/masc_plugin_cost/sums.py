@@ -88,6 +88,7 @@ class Sums:
         self._pages: dict[tuple[int, int], Bucket] = {}
         self._followed: list[Bucket] | None = None
         self._edge: tuple[Part, ...] = ()
+        self._names: dict[str, str] = {}
         self.by_agent, self.by_model, self.by_task = _Column(), _Column(), _Column()
 
     def follow(self, selection: Selection) -> None:
@@ -112,9 +113,16 @@ class Sums:
         entries, inputs, outputs, micro = map(sum, zip((0, 0, 0, 0), *self.by_agent.sums.values(), strict=True))
         return entries, inputs, outputs, micro
 
+    def _name(self, agent: str) -> str:
+        """One spelling for each agent: one that was forgotten and joined again may have another than before."""
+        known = self._names.get(agent.lower())
+        if known is None or known not in self.by_agent.sums:
+            known = self._names[agent.lower()] = agent
+        return known
+
     def _count(self, sign: int, parts: Iterable[Part]) -> None:
         for part in parts:
-            self.by_agent.add(part.agent, sign, part)
+            self.by_agent.add(self._name(part.agent), sign, part)
             self.by_model.add(part.model, sign, part)
             self.by_task.add(_TASK_KEYS.get(part.task, part.task), sign, part)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 from cost_support import limit, reported
 
 from masc_core.identity import Client
-from masc_core.store.driver import Document, Scan
+from masc_core.store.driver import Document, Key, Scan
 from masc_core.testing import ManualClock, MascApp
+from masc_plugin_cost.adding import MOST_SLOTS
 
 
 def bound(masc: MascApp, number: int = 1) -> Client:
@@ -124,3 +125,44 @@ async def test_what_a_person_logged_can_be_reported(masc: MascApp) -> None:
     for wrong, refused in (("human", "invalid_agent_name"), ("a b", "invalid_agent_name"), ("human:\n", "invalid_argument"),
                            ("human:" + "x" * 123, "invalid_argument")):  # fmt: skip
         assert (await masc.outcome("masc_cost_report", agent=wrong)).structured["error"]["code"] == refused
+
+
+@pytest.mark.parametrize("limits", [{"agent_day": "30"}, {"room_day": "30"}])
+async def test_the_wait_is_the_same_when_a_page_is_rolled_up_meanwhile(
+    masc: MascApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]
+) -> None:
+    await masc.call("masc_add_task", title="a")
+    await masc.call("masc_cost_log", "claude", cost_usd=1)
+    for i in range(MOST_SLOTS):
+        clock.jump(4)
+        await masc.call("masc_cost_log", "claude", cost_usd=1, model=f"m{i}")
+    await limit(masc, **limits, hard=True)
+    driver = masc.kernel.start_room.driver
+    scan, get = driver.scan, driver.get
+    looks, behind = 0, 0
+
+    async def overtake(keys: Iterable[str]) -> None:
+        nonlocal looks
+        if "cost_buckets" in keys:
+            looks += 1
+            if looks == behind:
+                for i in range(MOST_SLOTS + 1):
+                    await masc.call("masc_cost_log", "claude", cost_usd=0, model=f"n{i}")
+
+    async def scanned(wanted: Scan) -> Sequence[Document]:
+        found = await scan(wanted)
+        await overtake([wanted.collection])
+        return found
+
+    async def got(keys: Sequence[Key]) -> list[Document | None]:
+        found = await get(keys)
+        await overtake([key.collection for key in keys])
+        return found
+
+    expected = (await masc.error("masc_claim", "claude", task_id="task-001"))["details"]["retry_after"]
+    monkeypatch.setattr(driver, "scan", scanned)
+    monkeypatch.setattr(driver, "get", got)
+    for behind in range(1, 12):
+        looks = 0
+        error = await masc.error("masc_claim", "claude", task_id="task-001")
+        assert (error["code"], error["details"]["retry_after"]) == ("budget_exceeded", expected), behind

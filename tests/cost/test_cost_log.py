@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
-from cost_support import codes, reported, room
+from cost_support import codes, limit, reported, room
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ from masc_core.store.driver import Committed, Document, Put, Scan
 from masc_core.store.transaction import Transaction
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp, masc_app
-from masc_plugin_cost.buckets import MOST_SLOTS
+from masc_plugin_cost.adding import MOST_SLOTS
 from masc_plugin_cost.money import priced, usd
 from masc_plugin_cost.records import BUCKETS, Bucket
 from masc_plugin_cost.settings import CostSettings
@@ -197,6 +197,50 @@ async def test_an_entry_changes_one_page_and_no_page_grows_without_end(
     found = pages(await driver.scan(Scan(BUCKETS.name)))
     assert {page.level for page in found} == {0, 1, 2, 3}
     assert max(sum(len(cell[2]) for cell in page.cells) for page in found) == MOST_SLOTS
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+@pytest.mark.parametrize("asked", ["hourly", "daily", "all", "agent", "log", "claim"])
+async def test_what_is_rolled_up_while_it_is_read_counts_once(
+    masc: MascApp, monkeypatch: pytest.MonkeyPatch, asked: str, after: int
+) -> None:
+    """Another's entry, by which a page is rolled up, is committed behind one query of those that are added up."""
+    await masc.call("masc_join", "codex")
+    await masc.call("masc_add_task", title="a")
+    for i in range(MOST_SLOTS):
+        await masc.call("masc_cost_log", "claude", cost_usd=1, model=f"m{i}")
+    await limit(masc, room_day="50", hard=True)
+    driver = masc.kernel.start_room.driver
+    scan, scans = driver.scan, list[Scan]()
+
+    async def overtaken(wanted: Scan) -> Sequence[Document]:
+        found = await scan(wanted)
+        if wanted.collection == BUCKETS.name:
+            scans.append(wanted)
+            if len(scans) == after:
+                assert (await masc.call("masc_cost_log", "claude", cost_usd=0))["entry"]["seq"] == MOST_SLOTS + 1
+        return found
+
+    monkeypatch.setattr(driver, "scan", overtaken)
+    if asked == "log":
+        assert (await masc.call("masc_cost_log", "codex", cost_usd=0))["budget"]["spent_usd"] == MOST_SLOTS
+    elif asked == "claim":
+        assert (await masc.call("masc_claim", "codex", task_id="task-001"))["changed"] is True
+    else:
+        given = {"agent": "claude"} if asked == "agent" else {"period": asked}
+        assert (await masc.call("masc_cost_report", **given))["total_cost_usd"] == MOST_SLOTS
+
+
+async def test_an_agent_that_is_spelled_in_two_ways_has_one_line(masc: MascApp, clock: ManualClock) -> None:
+    await masc.call("masc_cost_log", "bob", cost_usd=1)
+    await masc.call("masc_leave", "bob")
+    await clock.advance(31 * 86_400)
+    await masc.call("masc_gc", days=1)
+    for _ in range(2):
+        await masc.call("masc_cost_log", "Bob", cost_usd=1)
+        report = await masc.call("masc_cost_report", period="all")
+        assert len(report["by_agent"]) == 1
+    assert (report["by_agent"][0]["key"].lower(), report["by_agent"][0]["cost_usd"]) == ("bob", 3)
 
 
 async def test_whoever_logs_nothing_any_more_is_not_read_for_the_last_hour(

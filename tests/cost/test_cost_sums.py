@@ -18,7 +18,7 @@ from masc_core.frozen import frozen
 from masc_core.plugins import load
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp, masc_app
-from masc_plugin_cost import buckets
+from masc_plugin_cost import adding
 from masc_plugin_cost.report import WINDOWS
 
 AGENTS = ["claude", "Gemini"]
@@ -121,11 +121,11 @@ def today(entries: Sequence[Known]) -> float:
     return float(sum((Fraction(repr(e.step.cost)) for e in window), Fraction(0)))
 
 
-@pytest.mark.parametrize("page", [1, 3, buckets.MOST_SLOTS])
+@pytest.mark.parametrize("page", [1, 3, adding.MOST_SLOTS])
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=st.lists(steps, max_size=25))
 def test_every_report_is_the_sum_of_its_entries(monkeypatch: pytest.MonkeyPatch, page: int, script: list[Step]) -> None:
-    monkeypatch.setattr(buckets, "MOST_SLOTS", page)
+    monkeypatch.setattr(adding, "MOST_SLOTS", page)
 
     async def play() -> None:
         clock = ManualClock()
