@@ -164,12 +164,12 @@ async def _decided_by_user(work: Context, checkpoint_id: str, approve: bool, com
 async def _wait(ctx: Context, checkpoint: Checkpoint, started: float, seconds: int) -> Checkpoint:
     """Wait for a decision, from whatever process it comes."""
 
-    async def look(last: _Look) -> _Look:
+    async def look(_: _Look) -> _Look:
         async def read(work: Context) -> _Look:
             # The end comes first: what is committed after it wakes the wait that follows.
             end = (await work.log(EVENTS).ends())[1]
-            found = await work.collection(CHECKPOINTS).find(checkpoint.id)
-            return _Look(last.checkpoint if found is None else await settle(work, found), end)
+            # A reset may have taken it away, and then nobody will ever decide.
+            return _Look(await settle(work, await work.collection(CHECKPOINTS).get(checkpoint.id)), end)
 
         return await ctx.transact(read)
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from masc_core import Collection, Context, Log, hookimpl
-from masc_core.errors import RateLimited
+from masc_core.errors import MascError, RateLimited
 from masc_core.store.driver import Key
 from masc_plugin_ratelimit.limits import CATEGORIES, LIMITS, LIMITS_KEY, NOTHING, InForce, RateLimitSettings, stored
 from masc_plugin_ratelimit.windows import Callers, key_of
 
 __all__ = ["masc_before_call", "masc_first_reads", "masc_records", "masc_settings"]
+
+MOST_ANSWERED = 1024
 
 
 @hookimpl
@@ -35,7 +37,7 @@ def masc_first_reads(register: Callable[[Key], None]) -> None:
 @hookimpl
 async def masc_before_call(ctx: Context) -> None:
     """Count the call, or refuse it."""
-    if ctx.call.client.transport == "local":
+    if ctx.call.client.transport == "local" or await _goes_on(ctx):
         return
     category = ctx.call.tool.limit if ctx.call.tool.limit in CATEGORIES else "general"
     given = NOTHING if ctx.room is None or ctx.tx.lacks(LIMITS_KEY) else await stored(ctx.tx)
@@ -47,3 +49,27 @@ async def masc_before_call(ctx: Context) -> None:
     wait = windows.charge(category, limit, in_force.burst, now)
     if wait is not None:
         raise RateLimited(category=category, limit=limit, current=windows.used(category, now)[0], retry_after=wait)
+
+
+class _Answered(dict[str, None]):
+    """The forms whose answers went on with a call that was counted."""
+
+
+async def _goes_on(ctx: Context) -> bool:
+    """The call brings what a user answered to the form of one that was counted: the answer must not be lost to a limit. The
+    first time; a client that repeats it calls again."""
+    dialog = ctx.call.dialog
+    if dialog is None or dialog.state is None or ctx.room is None:
+        return False
+    try:
+        back = await dialog.returned(ctx)
+    except MascError:  # the tool says what is wrong with it
+        return False
+    signature = dialog.state.rpartition(".")[2]
+    answered = ctx.remember(_Answered)
+    if back is None or back.answer is None or signature in answered:
+        return False
+    answered[signature] = None
+    if len(answered) > MOST_ANSWERED:
+        del answered[next(iter(answered))]
+    return True

@@ -501,6 +501,13 @@ async def test_what_is_not_there_cannot_be_decided(masc: MascApp) -> None:
     assert (await masc.call("masc_pending_interrupts"))["count"] == 1
 
 
+async def test_a_wait_ends_when_a_reset_takes_its_question_away(masc: MascApp) -> None:
+    waiting = await asking(masc)
+    await masc.call("masc_reset", confirm=True)
+    async with asyncio.timeout(20):
+        assert (await waiting)["error"]["code"] == "checkpoint_not_found"
+
+
 async def test_what_was_committed_before_the_question_is_not_written_with_it_again(
     masc: MascApp, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from masc_core.call import Outcome
 from masc_core.context import Caller
+from masc_core.dialog import Answer, Dialog
 from masc_core.frozen import evolve
 from masc_core.identity import Client
 from masc_core.settings import Settings
@@ -268,6 +270,35 @@ async def test_preferred_agents_get_half_as_many_again(tmp_path: Path, clock: Ma
         assert shown["source"]["broadcast_per_minute"] == "config" and shown["source"]["per_minute"] == "default"
         status = await call(masc, "masc_rate_limit_status", at(masc, agent="claude"))
         assert status["multiplier"] == 1.5
+
+
+async def test_a_users_answer_to_a_form_is_not_lost_to_a_limit(tmp_path: Path, clock: ManualClock) -> None:
+    """A wait counts once, also where its call comes back with the answer; but nothing else passes for one."""
+    chosen = evolve(Settings(), sections={RateLimitSettings: RateLimitSettings(per_minute=2, burst_allowed=0)})
+    async with masc_app(tmp_path, clock=clock, settings=chosen, limited=True) as masc:
+        client = at(masc, agent="claude")
+        asking = {"step": 1, "action": "deploy", "message": "Sure?", "wait_seconds": 20}
+        answers = {"form": Answer("accept", {"decision": "approve"})}
+
+        async def ask(task: str, dialog: Dialog) -> Outcome:
+            return await masc.kernel.call("masc_interrupt", {**asking, "task_id": task}, client, dialog=dialog)
+
+        states = []
+        for task in ("a", "b"):
+            asked = (await ask(task, Dialog())).input_required
+            assert asked is not None
+            states.append(asked.state)
+        refused = [
+            ("a", Dialog(state=states[0])),  # sent back without an answer
+            ("a", Dialog(state=f"x{states[0]}", answers=answers)),
+            ("c", Dialog(answers=answers)),
+        ]
+        for task, dialog in refused:
+            assert (await ask(task, dialog)).structured["error"]["code"] == "rate_limited"
+        for task, state in zip(("a", "b"), states, strict=True):
+            assert (await ask(task, Dialog(state=state, answers=answers))).structured["decision"] == "approved"
+        again = await ask("a", Dialog(state=states[0], answers=answers))
+        assert again.structured["error"]["code"] == "rate_limited"
 
 
 def test_every_tool_has_the_category_of_the_table(registry: Any) -> None:
