@@ -52,10 +52,7 @@ class Found:
 )
 async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found:
     """Find agents that can do something, free ones first."""
-    agents, more = await _having(ctx, capability)
-    presences = await ctx.presence.peek([agent.name.lower() for agent in agents])
-    found = [_seen(ctx, agent, presence) for agent, presence in zip(agents, presences, strict=True)]
-    live = [f for f in found if f.status in _ORDER]  # by name, as they were found
+    live, more = await _live(ctx, capability)
     live.sort(key=_LAST_SEEN, reverse=True)
     live.sort(key=lambda f: _ORDER[f.status])
     shown = _together(live[:MOST_SHOWN])
@@ -65,13 +62,24 @@ async def masc_find_by_capability(ctx: Context, capability: Capability) -> Found
     return Found(capability, shown, len(shown))
 
 
-async def _having(ctx: Context, capability: str) -> tuple[list[Agent], bool]:
-    """The agents that have not left and have the capability, and whether there are more than are looked at. Very long ones
-    share an index value."""
-    wanted = capability.casefold()
-    near = await ctx.agents.scan("capability", capability_key(capability), limit=MOST_LOOKED_AT + 1)
-    having = [a for a in near[:MOST_LOOKED_AT] if wanted in map(str.casefold, a.capabilities)]
-    return having, len(near) > MOST_LOOKED_AT
+async def _live(ctx: Context, capability: str) -> tuple[list[Capable], bool]:
+    """Live agents that have the capability, by name, and whether there may be more: some hundred agents are looked at, and
+    as many again where so many of them are gone that the answer would not be full."""
+    wanted, key = capability.casefold(), capability_key(capability)
+    live: list[Capable] = []
+    last: Agent | None = None
+    while True:
+        near = await ctx.agents.scan("capability", key, after=last, limit=MOST_LOOKED_AT + 1)
+        looked_at = near[:MOST_LOOKED_AT]
+        # Very long capabilities share an index value.
+        agents = [agent for agent in looked_at if wanted in map(str.casefold, agent.capabilities)]
+        presences = await ctx.presence.peek([agent.name.lower() for agent in agents])
+        found = [_seen(ctx, agent, presence) for agent, presence in zip(agents, presences, strict=True)]
+        live += [one for one in found if one.status in _ORDER]
+        more = len(near) > MOST_LOOKED_AT
+        if not more or len(live) >= MOST_SHOWN:
+            return live, more
+        last = looked_at[-1]
 
 
 def _seen(ctx: Context, agent: Agent, presence: Presence | None) -> Capable:

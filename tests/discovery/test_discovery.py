@@ -208,6 +208,15 @@ async def test_a_search_asks_the_store_as_often_for_many_as_for_few(
     assert result["warnings"][0]["message"].startswith("at least 500 agents")
 
 
+async def test_hundreds_who_are_gone_hide_nobody_who_is_here(masc: MascApp, clock: ManualClock) -> None:
+    await masc.call("masc_init")
+    await stored_agents(masc, 1_100)
+    await clock.advance(3_600)
+    await masc.call("masc_register_capabilities", "zed", capabilities=["x"])
+    result = await masc.call("masc_find_by_capability", capability="x")
+    assert ([agent["name"] for agent in result["agents"]], "warnings" in result) == (["zed"], False)
+
+
 async def test_the_status_found_is_the_one_the_board_gives(masc: MascApp) -> None:
     """Whoever has unfinished tasks has a current one, through every way to get and lose them."""
     await register(masc, "claude", "x")
