@@ -201,10 +201,11 @@ class Contract:
         """The input schema as tools/list shows it; without the caller parameter where the caller is known."""
         hidden = {self.tool.caller_field} if caller_known and self.tool.caller is not CallerUse.NONE else set()
         properties = {n: _steering(s) for n, s in self.input["properties"].items() if n not in hidden}
-        schema: Schema = {"type": "object", "properties": properties}
+        # In the order in which the SDK writes a schema to clients of the older protocol: everybody is sent the same bytes.
+        schema: Schema = {"properties": properties}
         if required := [n for n in self.input.get("required", ()) if n not in hidden]:
             schema["required"] = required
-        return schema
+        return {**schema, "type": "object"}
 
     def _unknown(self, name: str, caller_known: bool) -> InvalidArgument:
         caller = self.tool.caller_field if self.tool.caller is not CallerUse.NONE else None
@@ -212,7 +213,7 @@ class Contract:
         listed = [n for n in self.input["properties"] if not (caller_known and n == caller)]
         known = near or ", ".join(listed) or "no arguments"
         expected = f"{self.tool.name} does not know it; it knows {known}"
-        if near == caller and caller_known:
+        if near is not None and near == caller and caller_known:
             expected += ", which is best left out: the caller is known here"
         return InvalidArgument(field=shown(name, 80), reason="unknown", expected=expected)
 

@@ -216,7 +216,7 @@ class ToolNotEnabled(Refused):
     mode: str
     mode_source: str
     enable: Mapping[str, Any] | None = None
-    hint: str = "details.enable holds the call that helps"
+    hint: str = "another mode has it"
     unlisted = frozenset({"hint"})
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from attrs import field, frozen
 
 from masc_core.contracts import Contract
@@ -230,7 +231,7 @@ class Modes:
             return found
         if name in KERNEL_TOOLS:
             return self._kernel_tools[name]
-        near = difflib.get_close_matches(name, self._registry.contracts, n=5, cutoff=0.4)
+        near = difflib.get_close_matches(name.lower(), self._registry.contracts, n=5, cutoff=0.4)
         raise ToolNotFound(tool=name[:80], suggestions=near)
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
@@ -284,10 +285,10 @@ class Modes:
             return
         selection = active.selection
         enable: Mapping[str, Any] | None
-        hint = "details.enable holds the call that helps"
         if active.lean and tool.name in self._registry.contracts:  # helps at a fixed endpoint too
             named = {"name": tool.name, "arguments": dict(arguments)}
             enable = {"tool": _CALL_READ if tool.reads else _CALL_WRITE, "arguments": named}
+            hint = f"call {enable['tool']} with name={tool.name} and its arguments as arguments"
         else:
             wanted = [c for c in self.installed if c in {*active.categories, tool.category}]
             mode: dict[str, Any] = {"mode": "custom", "categories": wanted}
@@ -295,6 +296,7 @@ class Modes:
             if tool.category == LEAN:
                 mode, query = {"mode": LEAN}, f"?mode={LEAN}"
             enable = {"tool": "masc_switch_mode", "arguments": mode}
+            hint = f"call masc_switch_mode with {orjson.dumps(mode).decode()}"
             if selection.fixed:
                 enable, hint = None, f"connect with {query}"
         raise ToolNotEnabled(

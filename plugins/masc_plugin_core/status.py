@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from masc_core import READ, READER, CallerUse, Context, tool
 from masc_core.agents import agents_with_status
 from masc_core.convert import unstructure
 from masc_core.frozen import evolve, frozen
-from masc_core.records import UNFINISHED, Task
+from masc_core.records import UNFINISHED, Agent, Task
 from masc_core.remembered import remembered, share
 from masc_plugin_core.board import DAY_SECONDS
 from masc_plugin_core.endings import counted_since, newest_since
@@ -30,11 +31,20 @@ TOKENS = 600
 """What all of it may cost, also in a busy room."""
 AGENTS, LOCKS, SPOKEN, HINTS = 170, 75, 60, 45
 """What agents, locks, senders and hints may take of that; what they leave is the tasks', and what those leave the locks'."""
+WORDS = (
+    "backend caller claimed cluster current expires false inactive locked mentions messages paused pending portal "
+    "priority progress reason status system title total votes"
+)
+"""Long words of which every status has many, each of one token."""
 PIECE = re.compile(
+    rf"(?<![A-Za-z0-9])(?:{'|'.join(WORDS.split())})(?![A-Za-z0-9])|"
     r"(?:(?<=[a-z]{5})|(?<=[0-9]))[a-z]{1,2}|[A-Za-z][a-z]{0,4}|[0-9]{1,3}|[!-/:-@\[-`{-~]{1,4}|[^\x00-\x7f]"
 )
 """Takes a text apart in about as many pieces as a tokenizer does; in more, where letters are many or follow a digit: whether
 they are a word, of one token, cannot be told without its tables."""
+_RARE = 0xF0
+"""From this first byte on, a character is of those which a tokenizer takes byte by byte, all four."""
+SYSTEM = "system"
 L = TypeVar("L")
 
 
@@ -178,9 +188,22 @@ async def masc_status(ctx: Context) -> Status:
         [share(_agent_line(agent.name, status, agent.current_task)) for agent, _, status in rows[:SHOWN]],
         [_task_line(task) for task in found],
         [LockLine(**line) for line in held["files"]],
-        sorted(senders.items(), key=lambda item: (-item[1], item[0]))[:SENDERS],
+        await _spelled(ctx, [agent for agent, _, _ in rows], sorted(senders.items(), key=_most_first)[:SENDERS]),
     )
     return _filled(ctx, bare, lines.fitting(TOKENS - HINTS - _cost(bare)), total, len(senders))
+
+
+def _most_first(sender: tuple[str, int]) -> tuple[int, str]:
+    return -sender[1], sender[0]
+
+
+async def _spelled(ctx: Context, here: Sequence[Agent], senders: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The senders, which are counted by lower-case name, under the names they go by."""
+    names = {agent.name.lower(): agent.name for agent in here}
+    gone = [name for name, _ in senders if name not in names and name != SYSTEM]
+    if gone:
+        names |= {agent.name.lower(): agent.name for agent in await ctx.agents.peek(gone) if agent is not None}
+    return [(names.get(name, name), count) for name, count in senders]
 
 
 # The same lines are shown call after call.
@@ -246,7 +269,8 @@ def _cost(shown: Any) -> int:
 
 @lru_cache(maxsize=64)
 def _pieces(text: bytes) -> int:
-    return len(PIECE.findall(text.decode()))
+    rare = 0 if text.isascii() else sum(byte >= _RARE for byte in text)
+    return len(PIECE.findall(text.decode())) + 3 * rare
 
 
 @lru_cache(maxsize=1024)
