@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIKE", "ASKING", "CHANGING", "COMMON", "SAME"]
+__all__ = ["ALIKE", "ASKING", "CHANGING", "COMMON", "OPPOSITES", "SAME"]
 
 ASKING = frozenset(
     "am any anybody anyone anything anywhere are await breakdown browse check compare count current dashboard did "
@@ -14,22 +14,23 @@ ASKING = frozenset(
 """Who begins with one of these mostly wants to know something."""
 CHANGING = frozenset(
     "abandon abolish abort accept acquire activate add adjust advertise allow announce answer apply approve archive "
-    "ask assign attach authorise authorize ban become begin bind block book branch bring bump call cancel cast change "
-    "choose claim clean clear clone close commit complete configure confirm connect convert coordinate copy create "
-    "deactivate declare decline decrease decrypt delegate delete deny deprioritise deprioritize deregister destroy "
-    "disable discard disconnect dispatch double drop duplicate edit eject enable encrypt end enforce enrol enroll "
-    "enter erase escalate escape establish evict exchange exclude exit expel explore extend file finish fire fix "
-    "forbid force forget fork free generate get give go grab grant halt hand hang harden hide hold hop i increase "
-    "inform initialise initialize install introduce invalidate invite issue join kick kill launch leave let lift "
-    "limit load lock log loosen lower make mark merge message migrate mint modify move my new nominate note notify "
-    "obtain offer open outsource pass pause pick ping place plan post prepare prevent produce prolong promote propose "
-    "protect provide prune publish purge push put queue quit raise rank reactivate reap reclaim record redo reduce "
-    "refresh refuse register reject release relinquish remove rename renew renounce reply report request require "
-    "reserve reset resolve respond restart restore restrict resume retire retry return revert revoke rewind roll "
-    "rotate run save say scramble seal secure select send separate set share shout shut sign silence slow snag spawn "
-    "speak split start stop store submit suspend swap sweep switch take talk tear tell terminate throw tidy tighten "
-    "track transfer try tune turn unassign unblock undo unlock unreserve unseal unsubscribe update upgrade use veto "
-    "void vote warn whisper wipe withdraw work wrap write".split()
+    "ask assign attach authorise authorize ban bar become begin bind block book branch bring bump call cancel cast "
+    "cease change choose claim clean clear clone close commit complete configure confirm connect convert coordinate "
+    "copy create deactivate declare decline decrease decrypt delegate delete demand deny deprioritise deprioritize "
+    "deregister destroy disable discard disconnect dispatch dispose double drop duplicate edit eject enable encrypt "
+    "end enforce enrol enroll enter erase escalate escape establish evict exchange exclude exit expel explore extend "
+    "file finish fire fix forbid force forget fork free generate get give go grab grant halt hand hang harden hide "
+    "hold hop i increase inform initialise initialize install introduce invalidate invite isolate issue join kick "
+    "kill launch leave let lift limit load lock log loosen lower make mark merge message migrate mint modify move my "
+    "new nominate note notify obtain offer open outsource pass pause permit pick ping place plan post prepare prevent "
+    "produce prohibit prolong promote propose protect provide prune publish purge push put queue quit raise rank "
+    "reactivate reap reclaim record redo reduce refresh refuse register reject release relinquish remove rename renew "
+    "renounce reopen reply report request require reserve reset resolve respond restart restore restrict resume "
+    "retire retract retry return revert revoke rewind roll rotate run save say scramble scrap seal secure seek select "
+    "send separate set share shout shut sign silence slow snag spawn speak split start stash stop store submit "
+    "suspend swap sweep switch take talk tear tell terminate throw tidy tighten toss track transfer trash try tune "
+    "turn unassign unblock undo unlock unreserve unseal unsubscribe update upgrade use veto void vote warn whisper "
+    "wipe withdraw work wrap write".split()
 )
 """Who begins with one of these wants to change something."""
 
@@ -42,19 +43,21 @@ model gpt opus sonnet haiku llm llama
 task ticket issue todo job chore story work_item action_item subtask to_do to_dos
 agent bot teammate colleague coworker co_worker team_mate member workmate assistant tester reviewer participant attendee fellow
 agent claude gemini codex cursor copilot
+nobody no_one
 everyone everybody crew folks all_agents whole_team all_teammates all_members the_team whole_group whole_room all_others
 somebody someone anybody anyone
 private privately dm dms direct directly direct_message one_on_one one_to_one p2p peer_to_peer confidential confidentially
-private side_chat just_between between_us
+private side_chat side_conversation side_talk side_channel just_between between_us
 portal channel line_to direct_line
 human person boss supervisor manager human_being operator maintainer
 approval sign_off_on signoff consent go_ahead green_light clearance blessing thumbs_up okay ok
 vote poll ballot election referendum survey
-wait await long_poll hang_on stay_on_the_line stand_by block_until sleep_until
+until till
+wait await long_poll hang_on stay_on_the_line stand_by
 enable turn_on switch_on power_on
 disable deactivate turn_off switch_off off
 auth authentication authorization authorisation access_control authenticate
-login log_in
+login log_in log_me_in
 join sign_in sign_me_in sign_up check_in sign_me_up let_me_in
 leave sign_out log_out log_me_out log_off sign_me_off logout depart deregister unregister go_offline going_offline quit
 credential password passwd api_key access_key account bearer
@@ -141,6 +144,8 @@ forbid prohibit
 idle sleep
 at_once immediately right_away straight_away instantly
 deadline due
+contact get_in_touch reach_out
+require demand
 abort cancel call_off
 exclusive exclusively
 subtree subfolder subdirectory
@@ -229,6 +234,25 @@ crypt encrypt secret
 COMMON = """
 go come one two set let back take put here now only last long good else thing stuff already not anything nobody like same
 bit way time away around through far even ever soon later right sure really certain different up day hour find stop tell
-finish room agent own everything anyone
+finish room agent own everything anyone help
 """
 """Words of so many questions that they say little about any."""
+
+OPPOSITES = """
+lock reserve hold protect block keep secure book prevent extend renew nobody need want
+unlock release free relinquish give return finish let lift unblock drop remove off may can
+open start begin establish set connect create speak talk call new need want
+close end finish hang stop disconnect cut break off drop terminate
+enable start activate protect require need want enforce secure harden
+disable stop quit cease remove drop lift abolish relax allow let open revert plain
+create make new give get need want set add separate isolate
+remove drop discard throw tear prune clean wipe finish merge obsolete unused leftover
+approve allow accept permit grant let confirm yes agree fine authorise authorize
+reject deny refuse forbid veto against wrong down negative
+interrupt human need want require get before seek must check
+approve allow accept permit grant give yes agree confirm resume continue authorise authorize
+join enter connect register login introduce
+leave exit quit finish off
+"""
+"""Words that ask for a tool, and below them those that ask for the one that undoes it; the first of each line is in its
+name. Of a query the first such word tells."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
+from masc_core._opposites import Opposites
 from masc_core._thesaurus import ALIKE, ASKING, CHANGING, COMMON, SAME
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
@@ -59,7 +60,21 @@ _CLAUSE = re.compile(r"[;,.:!?]\s+|\b(?:and|so|but|then|please)\s+")
 _NUMBERED = re.compile(r"\b([a-z]+)[- ]#?\d+\b")
 _TAKES = 1.5
 """What a tool counts more that takes what a query names with a number, such as task-7."""
-_FILE = re.compile(r"\S*(?:\w[./]\w|\w/)\S*|(?<!\S)\.\w\S*")
+_PATH = re.compile(r"\S*(?:\w[./]\w|\w/)\S*|(?<!\S)(?:\.|[.~]*/)\S*\w\S*")
+_SUFFIX = re.compile(r"[^/]\.\w+\W*$|^\.\w+\W*$")
+"""A path ends in a suffix if it is a file's; any other may be where a room or a project is, which no tool for files takes."""
+_PAUSE = re.compile(
+    r"\b(?:pause|suspend|sleep|hold|rest|idle|block|stay|sit|do nothing)"
+    r"(?: me| myself| here| still| on| everything)* (?=(?:until|till)\b)"
+)
+"""What is done until something happens is to wait, whatever it is called."""
+_DOING = re.compile(r"\b(what(?: is| are|'s|'re)?(?: \w+){1,3}) (?:doing|up to|busy with)\b")
+"""Words that say nothing elsewhere and are all there is here."""
+_ABOUT = re.compile(
+    r"(?<=\w )(?:(?<!what )(?<!how )(?<!me )(?<!us )(?<!know )(?<!knows )(?:about|regarding|concerning) (?!to\b)"
+    r"|before (?=(?:i|we|you|he|she|it|they)\b))([^;,.:!?]+?)(?= (?:in|from|with|for|to|at|by)\b|[;,.:!?]|$)"
+)
+"""What something is about, or comes before, is not what is wanted now."""
 _TITLE = re.compile(r"\"[^\"]+\"|\u201c[^\u201d]+\u201d|`[^`]+`|(?<!\w)'[^']+'(?!\w)")
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
@@ -115,6 +130,9 @@ class Finder:
         self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
         self._changes |= {i: _ASIDE for i in self._shows if not self._contracts[i].tool.reads}
         self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME, COMMON)
+        self._opposites = Opposites(
+            [contract.tool.name.removeprefix("masc_") for contract in self._contracts], self._index.meanings
+        )
         self._takes = [frozenset(self._index.words(_things(contract))) for contract in self._contracts]
 
     def find(self, query: str) -> list[Contract]:
@@ -122,10 +140,17 @@ class Finder:
         name = "_".join(query.lower().split())
         exact = [c for c in self._contracts if c.tool.name in {name, f"masc_{name}"}]
         query = _plain(query)
-        factors = self._intent(query)
+        intent = self._intent(query)
+        # Who asks whether something is on or off wants neither switch.
+        against = {} if intent is self._shows else self._opposites.factors(query)
         named = frozenset(self._index.words(" ".join(_NUMBERED.findall(query))))
-        factors = {i: factors.get(i, 1.0) * (_TAKES if named & takes else 1.0) for i, takes in enumerate(self._takes)}
-        return exact + [c for i in self._index.ranked(query, factors) if (c := self._contracts[i]) not in exact]
+        factors = {
+            i: intent.get(i, 1.0) * against.get(i, 1.0) * (_TAKES if named & takes else 1.0)
+            for i, takes in enumerate(self._takes)
+        }
+        aside = " ".join(_ABOUT.findall(query))
+        ranked = self._index.ranked(_ABOUT.sub(" ", query) if aside else query, factors, aside)
+        return exact + [c for i in ranked if (c := self._contracts[i]) not in exact]
 
     def _intent(self, query: str) -> Mapping[int, float]:
         """What the first word that says it makes count more."""
@@ -144,7 +169,8 @@ def _plain(query: str) -> str:
     query = query.lower().replace("\u2019", "'")
     query = _TITLE.sub(" ", query).strip() or query
     query = _SWITCH.sub(lambda found: f"turn {found[2]}{found[1]}", query)
-    query = " ".join(_FILE.sub(" file ", query).split())
+    query = _DOING.sub(r"\1 happening", _PAUSE.sub("wait ", query))
+    query = " ".join(_PATH.sub(lambda found: " file " if _SUFFIX.search(found[0]) else " directory ", query).split())
     lead = _LEAD.match(query)
     return query[lead.end() :] if lead else query
 

@@ -31,6 +31,8 @@ _SLIPPING = 5
 """How long a word is at least that may be a slip: one letter makes too many short words another one."""
 _FIRST = 1.25
 """What the first word counts: of an order it is the verb."""
+_FAINT = 0.3
+"""What a word counts that is said aside, such as what a vote is about."""
 _COMMON = 0.25
 """The share of the texts that a common word counts as if it were in, where it is in fewer: a few texts do not show how
 common a word is."""
@@ -95,19 +97,23 @@ class Index:
                 postings.setdefault(word, {})[i] = self._rarity(word) * weight / (_SATURATION + weight)
         return postings
 
-    def ranked(self, query: str, factors: Mapping[int, float] | None = None) -> list[int]:
+    def ranked(self, query: str, factors: Mapping[int, float] | None = None, aside: str = "") -> list[int]:
         """The numbers of the texts that answer a query, best first; ties in the order given. ``factors`` say which texts
-        count more, or less."""
-        words = list(dict.fromkeys(map(self._known, dict.fromkeys(self.words(query)))))
-        total = sum(map(self._rarity, words)) or 1.0
+        count more, or less; ``aside`` is said too, but counts little."""
+        much = dict.fromkeys(map(self._known, dict.fromkeys(self.words(query))), 1.0)
+        much |= dict.fromkeys(list(much)[:1], _FIRST)
+        shares = {word: self._rarity(word) for word in much}
+        for word in map(self._known, self.words(aside)):
+            if word not in much:
+                much[word] = _FAINT
+                shares[word] = self._rarity(word) * _FAINT
+        total = sum(shares.values()) or 1.0
         gained: dict[int, float] = {}
         met: dict[int, float] = {}
-        for word in words:
-            share = self._rarity(word) / total
-            much = _FIRST if word == words[0] else 1.0
+        for word, share in shares.items():
             for i, worth in self._worth(word).items():
-                gained[i] = gained.get(i, 0.0) + worth * much
-                met[i] = met.get(i, 0.0) + share
+                gained[i] = gained.get(i, 0.0) + worth * much[word]
+                met[i] = met.get(i, 0.0) + share / total
         factors = factors or {}
         # Less the more of the question a text says nothing to.
         scored = [(gain * math.sqrt(met[i]) * factors.get(i, 1.0), -i) for i, gain in gained.items()]
@@ -117,6 +123,10 @@ class Index:
     def words(self, text: str) -> list[str]:
         """What is compared of a text: stems, what means the same made one, without the words that say nothing."""
         return self._words(text, self._stem)
+
+    def meanings(self, text: str) -> list[str]:
+        """As :meth:`words`, with those that say nothing about a text: "need" tells what is wanted of it."""
+        return self._meanings(text, self._stem)
 
     def _worth(self, word: str) -> Mapping[int, float]:
         """What each text gains by having a word, or the best of those that mean much the same."""
@@ -141,9 +151,11 @@ class Index:
         return next((other for other in self._frequency if _one_slip(word, other)), word)
 
     def _words(self, text: str, stem: Callable[[str], str]) -> list[str]:
+        return [word for word in self._meanings(text, stem) if word not in self._stop]
+
+    def _meanings(self, text: str, stem: Callable[[str], str]) -> list[str]:
         stems = self._phrase.sub(lambda found: self._one[found[0]], _stems(text, stem))
-        words = [self._one.get(word, word) for word in stems.split()]
-        return [word for word in words if word not in self._stop]
+        return [self._one.get(word, word) for word in stems.split()]
 
 
 class _Stems(dict[str, str]):

@@ -67,10 +67,10 @@ class _Look:
     transactional=False,
     examples=({"agent_name": "claude", "timeout": 1},),
     keywords=(
-        "wait blocked answer reply incoming new message arrived subscribe somebody write notify event poll; respond "
-        "news watch stay say something return timeout seconds minutes received notification alert hear anything "
-        "pending until comes standby idle around keep listening tail stream silence tell soon sit stand instructions "
-        "question talks speaks next longpoll awake ping"
+        "wait blocked answer reply incoming new message arrived subscribe somebody write notify event poll news; "
+        "mention respond watch stay say something return timeout seconds minutes received notification alert hear "
+        "anything pending until comes standby idle around keep listening tail stream silence tell soon sit stand "
+        "instructions question talks speaks next longpoll awake ping"
     ),
 )
 async def masc_listen(

@@ -43,9 +43,9 @@ class Who:
     effect=READ,
     role=READER,
     keywords=(
-        "who online present presence here alive activate busy somebody moment agent free around; idle inactive asleep "
-        "listening team right now show work alone nudge long log available status current everyone nothing slacking "
-        "quiet responsive attendance live room connect"
+        "who online present presence here alive activate busy somebody moment agent free around idle; help time spare "
+        "inactive asleep listening team right now show work alone nudge long log available status current everyone "
+        "nothing slacking quiet responsive attendance live room connect"
     ),
 )
 async def masc_who(ctx: Context) -> Who:

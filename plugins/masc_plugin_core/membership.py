@@ -154,9 +154,9 @@ class Admitted(Membership):
     caller=CallerUse.OPTIONAL,
     errors=(AgentNameRequired, InvalidRoomSecret),
     keywords=(
-        "register enter connect agent new name mine enrol participate arrived part let show get; reconnect rejoin "
-        "introduce become team hello hi nickname alias identity known under session id secret login sign give_back "
-        "crash log add present hop aboard hey call nick know put room presence membership admit seat come"
+        "register enter connect agent new name mine enrol participate arrived part let show get login secret; "
+        "reconnect rejoin introduce become team hello hi nickname alias identity known under session id password sign "
+        "give_back crash log add present hop aboard hey call nick know put room presence membership admit seat come"
     ),
 )
 async def masc_join(

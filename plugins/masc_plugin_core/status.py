@@ -146,8 +146,8 @@ class Status:
     caller=CallerUse.OPTIONAL,
     needs_room=False,
     keywords=(
-        "overview state room going now agent task unread mentions wait anything paused stand right report snapshot "
-        "attention; situation whole happening current moment look project lock catch backend cluster storage pulse "
+        "overview state room going now happening agent task unread mentions wait anything paused stand right report "
+        "snapshot attention; situation whole current moment look project lock catch backend cluster storage pulse "
         "health check digest brief play who new quick news suspended halted run things here everyone left message "
         "everything important today busy short"
     ),

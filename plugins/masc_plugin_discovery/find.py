@@ -45,7 +45,7 @@ class Found:
     role=READER,
     examples=({"capability": "python"},),
     keywords=(
-        "know search look agent somebody capability expert help ask database for work; who find good experience "
+        "know search look agent somebody capability expert ask database for work; who find good experience "
         "helper secure write whom python rust sql person experienced familiar trained best suited suitable specialise "
         "debug test code way masters fluent understands knowledgeable"
     ),

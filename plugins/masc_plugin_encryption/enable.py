@@ -61,7 +61,7 @@ class Enabled:
     errors=(EncryptionKeyMissing, EncryptionKeyInvalid, EncryptionKeyWrong, MigrationInProgress),
     examples=({"key_source": "generate"}, {"key_source": "file:/etc/masc/key"}),
     keywords=(
-        "start protect aes passphrase file key encrypt database store room; enable message everything change rotate "
+        "start protect aes passphrase file key encrypt database store; room enable message everything change rotate "
         "different rewrap secret unread hide contents lock away turn begin scramble credential keyfile replace master "
         "data record storage disk rest plain activate new secure outsiders ciphertext"
     ),

@@ -29,9 +29,9 @@ class Closed:
     errors=(AgentNotFound, PortalNotOpen),
     examples=({"agent_name": "claude", "to": "gemini"},),
     keywords=(
-        "end hang stop finish cut disconnect break off drop portal private connect partner; close shut terminate "
-        "sever tear down talk longer leave exit discontinue cancelled pending line link conversation chat peer "
-        "whisper not both sides collaboration partnership dissolve"
+        "end hang stop finish cut disconnect break off drop portal private connect partner pair session; close shut "
+        "terminate sever tear down talk longer leave exit discontinue cancelled pending line link conversation chat "
+        "peer whisper not both sides collaboration partnership dissolve"
     ),
 )
 async def masc_portal_close(ctx: Context, to: ActorName | None = None) -> Closed:

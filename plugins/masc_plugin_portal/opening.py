@@ -35,7 +35,8 @@ class Opened:
     keywords=(
         "connect speak pair portal private talk alone; open start create begin establish agent word first time hidden "
         "rest between both contact reach initialise introduce call dial dedicated secret tunnel bilateral handshake "
-        "work line link conversation chat peer partner whisper team set only hear individually delegate third parties"
+        "work line link conversation chat peer partner session collaboration whisper team set only hear individually "
+        "delegate third parties"
     ),
 )
 async def masc_portal_open(ctx: Context, target_agent: AgentName, initial_message: Message | None = None) -> Opened:

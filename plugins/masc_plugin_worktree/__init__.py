@@ -45,7 +45,7 @@ BranchName = Annotated[str, Bound(minLength=1, maxLength=200), Verbatim()]
     keywords=(
         "new separate mine feature develop clone not repository isolation parallel step worktree branch copy "
         "directory set; create add check work off main disturbing collide task tree fork playground scratch "
-        "environment git workspace base release code edits interfere"
+        "environment git workspace base release code edits interfere private fresh"
     ),
 )
 async def masc_worktree_create(ctx: Context, task_id: TaskId, base_branch: BranchName | None = None) -> Created:

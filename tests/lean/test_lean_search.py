@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from masc_core._opposites import _AGAINST, _UNASKED, Opposites
 from masc_core.errors import InvalidArgument
 from masc_core.lean import Finder, _plain
 from masc_core.modes import Modes
@@ -170,6 +171,14 @@ def test_a_search_keeps_no_word_of_a_query() -> None:
         ("I want to know what it costs", "know what it costs"),
         ("give me a list of all the votes", "list of all the votes"),
         ("unlock docs/api.md.", "unlock file"),
+        ("edit .env", "edit file"),
+        ("use the room of /home/me/other-project", "use the room of directory"),
+        ("work in ../frontend", "work in directory"),
+        ("lock src/", "lock directory"),
+        ("sleep until somebody writes", "wait until somebody writes"),
+        ("suspend me till noon", "wait till noon"),
+        ("hold lib/a.c until noon", "hold file until noon"),
+        ("what is everybody doing?", "what is everybody happening?"),
         ("I locked it for now.", "i locked it for now."),
         ("start 'encrypt the vault' now", "start now"),
         ("'encrypt the vault'", "'encrypt the vault'"),
@@ -205,6 +214,53 @@ def test_a_switch_is_read_whatever_stands_between(modes: Modes) -> None:
 def test_a_number_asks_for_the_tools_that_take_what_is_numbered(modes: Modes) -> None:
     for words in ("show vote-8", "show ballot 8"):
         assert _first(modes.finder, words) == "masc_vote_status"
+
+
+OPPOSITES = {
+    "masc_lock": ("keep src/app.py to myself", "I need the lock on src/app.py", "reserve a.py so no one else edits it"),
+    "masc_unlock": ("I no longer need the lock", "others may edit src/app.py again", "let go of src/app.py"),
+    "masc_portal_open": ("set up a one-to-one session with codex", "start collaborating with codex in private"),
+    "masc_portal_close": ("finish the session with codex", "end the private collaboration with codex"),
+    "masc_worktree_create": ("give me a sandbox", "I want my own working copy"),
+    "masc_worktree_remove": ("I don't need the sandbox any longer", "tear down the working copy"),
+    "masc_auth_enable": ("require login", "start to demand tokens"),
+    "masc_auth_disable": ("no more login required", "stop asking for tokens"),
+    "masc_encryption_disable": ("no encryption for new records", "I don't want the data encrypted"),
+    "masc_interrupt": ("I need approval for a dangerous step", "get permission before I delete files"),
+    "masc_approve": ("allow the step", "give the go-ahead for the step that waits for confirmation"),
+    "masc_reject": ("do not allow the step", "refuse the step that the agent asked for"),
+}
+
+
+@pytest.mark.parametrize("name", OPPOSITES)
+def test_what_is_wanted_decides_between_opposites_and_not_the_length_of_their_texts(modes: Modes, name: str) -> None:
+    for words in OPPOSITES[name]:
+        assert _first(modes.finder, words) == name, words
+
+
+def test_opposites_are_told_by_the_first_word_that_asks_for_one() -> None:
+    opposites = Opposites(["lock", "unlock", "portal_open", "portal_close", "room"], INDEX.meanings)
+    assert dict(opposites.factors("reserve it and do not release it")) == {1: _AGAINST, 3: _UNASKED}
+    assert dict(opposites.factors("do not reserve it")) == {0: _AGAINST, 3: _UNASKED}
+    assert dict(opposites.factors("close the open portal")) == {1: _UNASKED, 2: _AGAINST}
+    assert dict(opposites.factors("the lock may go")) == {0: _AGAINST, 3: _UNASKED}
+    assert dict(opposites.factors("not a file")) == {0: _AGAINST, 2: _AGAINST}
+    assert dict(opposites.factors("")) == {1: _UNASKED, 3: _UNASKED}
+
+
+def test_what_is_said_aside_counts_little(modes: Modes) -> None:
+    texts = [{"name": "vote"}, {"name": "database database"}]
+    index = Index(texts, {"name": (1.0, 0.0)})
+    assert index.ranked("vote database") == [1, 0]
+    assert index.ranked("vote", None, "database vote") == [0]
+    for topic in ("the database", "encryption", "tokens", "the file lock"):
+        assert _first(modes.finder, f"start a poll about {topic}") == "masc_vote_create"
+    assert _first(modes.finder, "ask for permission before I delete files") == "masc_interrupt"
+
+
+def test_where_a_room_is_names_no_file(modes: Modes) -> None:
+    for path in ("/srv/app", "~/src/shop", "../frontend", "/home/me/other-project"):
+        assert _first(modes.finder, f"use the room of {path}") == "masc_set_room"
 
 
 def test_who_only_asks_is_shown_a_tool_that_reads(modes: Modes) -> None:
