@@ -201,11 +201,10 @@ class Contract:
         """The input schema as tools/list shows it; without the caller parameter where the caller is known."""
         hidden = {self.tool.caller_field} if caller_known and self.tool.caller is not CallerUse.NONE else set()
         properties = {n: _steering(s) for n, s in self.input["properties"].items() if n not in hidden}
-        # In the order in which the SDK writes a schema to clients of the older protocol: everybody is sent the same bytes.
-        schema: Schema = {"properties": properties}
+        schema: Schema = {"type": "object", "properties": properties}
         if required := [n for n in self.input.get("required", ()) if n not in hidden]:
             schema["required"] = required
-        return {**schema, "type": "object"}
+        return schema
 
     def _unknown(self, name: str, caller_known: bool) -> InvalidArgument:
         caller = self.tool.caller_field if self.tool.caller is not CallerUse.NONE else None
