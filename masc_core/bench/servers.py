@@ -19,6 +19,7 @@ from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation
 from pydantic import ValidationError
 
 from masc_core import __version__
+from masc_core.bench.origin import is_own, marking
 from masc_core.errors import MascError, error
 from masc_core.frozen import frozen
 from masc_core.render import printable
@@ -72,7 +73,7 @@ async def connect(target: Target, era: str, timeout: float) -> AsyncIterator[Cli
             async with contextlib.AsyncExitStack() as stack:
                 transport = await _transport(stack, target, timeout, said)
                 client = Client(
-                    transport,
+                    marking(transport),
                     mode=era,
                     cache=None,
                     read_timeout_seconds=timeout,
@@ -117,9 +118,9 @@ def explained(raised: BaseException, target: Target, timeout: float, last_words:
 
 
 def _why(raised: Exception, timeout: float) -> str:
-    if isinstance(raised, MCPError) and raised.code == REQUEST_TIMEOUT:
-        return f"did not answer within {timeout:g} s ({raised.message}); --timeout gives it longer"
-    if isinstance(raised, MCPError) and raised.code == CONNECTION_CLOSED:
+    if is_own(raised, REQUEST_TIMEOUT):
+        return f"did not answer within {timeout:g} s ({raised}); --timeout gives it longer"
+    if is_own(raised, CONNECTION_CLOSED):
         return "ended without an answer"
     if isinstance(raised, httpx2.HTTPStatusError):
         hint = "; --token-env hands over a bearer token" if raised.response.status_code == 401 else ""

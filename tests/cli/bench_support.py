@@ -38,7 +38,9 @@ for line in sys.stdin:
     method, answer = asked["method"], {"error": {"code": -32601, "message": "no such method"}}
     if how == "mute" or "id" not in asked:
         continue
-    if method == "initialize":
+    if method == "initialize" and how == "closed":
+        answer = {"error": {"code": -32000, "message": "no cheese"}}
+    elif method == "initialize":
         info = {"name": "bad", "version": "1"}
         version = "1999-01-01" if how == "old" else "2025-11-25"
         answer = {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}}
@@ -61,6 +63,8 @@ for line in sys.stdin:
         answer = {"result": {"content": [{"type": "text", "text": text}], "isError": failed}}
         if how == "rejects" and calls > 5:
             answer = {"error": {"code": -32050, "message": "not now"}}
+        if how in ("-32000", "-32001") and calls == 10:
+            answer = {"error": {"code": int(how), "message": "Connection closed", "data": {"why": "cheese"}}}
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **answer}), flush=True)
 """
 
