@@ -14,8 +14,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from masc_core.bench.engine import CallFailed
-from masc_core.bench.origin import is_own
 from masc_core.bench.servers import BenchFailed, Target, explained
+from masc_core.bench.streams import is_own
 from masc_core.frozen import frozen
 from masc_core.render import printable
 
@@ -125,5 +125,7 @@ async def made(request: Request, target: Target, timeout: float) -> None:
         if is_own(refused, CONNECTION_CLOSED) or is_own(refused, REQUEST_TIMEOUT):
             raise explained(refused, target, timeout) from refused
         raise CallFailed(f"error {refused.code}: {printable(' '.join(refused.message.split())[:200])}") from refused
+    except TimeoutError as unsent:
+        raise explained(unsent, target, timeout) from unsent
     except (ValidationError, RuntimeError) as broken:  # the SDK's answers to results that break a schema
         raise CallFailed(f"invalid result: {printable(' '.join(str(broken).split())[:200])}") from broken

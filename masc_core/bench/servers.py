@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+import anyio
 import httpx2
 from attrs import field
 from mcp.client.client import Client
@@ -19,7 +22,7 @@ from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, Implementation
 from pydantic import ValidationError
 
 from masc_core import __version__
-from masc_core.bench.origin import is_own, marking
+from masc_core.bench.streams import is_own, watched
 from masc_core.errors import MascError, error
 from masc_core.frozen import frozen
 from masc_core.render import printable
@@ -70,18 +73,32 @@ async def connect(target: Target, era: str, timeout: float) -> AsyncIterator[Cli
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         try:
-            async with contextlib.AsyncExitStack() as stack:
-                transport = await _transport(stack, target, timeout, said)
-                client = Client(
-                    marking(transport),
-                    mode=era,
-                    cache=None,
-                    read_timeout_seconds=timeout,
-                    client_info=Implementation(name="masc-bench", version=__version__),
-                )
-                yield await stack.enter_async_context(client)
+            # The client's own limit is one of each request, and it waits ten seconds for server/discover before the handshake,
+            # whatever it is told. A scope, since a cancelled task would leave the server's process behind; around all of the
+            # client's life, since it opens scopes of its own that must be closed before this one.
+            with anyio.CancelScope(deadline=anyio.current_time() + timeout) as connecting:
+                async with contextlib.AsyncExitStack() as stack:
+                    transport = await _transport(stack, target, timeout, said)
+                    client = Client(
+                        watched(transport, timeout),
+                        mode=era,
+                        cache=None,
+                        read_timeout_seconds=timeout,
+                        client_info=Implementation(name="masc-bench", version=__version__),
+                    )
+                    await stack.enter_async_context(client)
+                    connecting.deadline = math.inf
+                    yield client
+            if connecting.cancelled_caught:
+                raise _too_late(target, era, timeout)
         except (ExceptionGroup, *_EXPECTED) as raised:
             raise explained(raised, target, timeout, _last_words(said)) from raised
+
+
+def _too_late(target: Target, era: str, timeout: float) -> BenchFailed:
+    hint = ", --era legacy leaves server/discover out" if era == "auto" else ""
+    message = f"{target.shown} did not answer within {timeout:g} s; --timeout gives it longer{hint}"
+    return BenchFailed(message=message, server=target.shown)
 
 
 async def _transport(stack: contextlib.AsyncExitStack, target: Target, timeout: float, said: TextIO) -> Any:
@@ -91,8 +108,18 @@ async def _transport(stack: contextlib.AsyncExitStack, target: Target, timeout: 
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else None
     # A read may last: the SDK keeps a stream of server messages open. A single answer has the client's own time limit.
     limits = httpx2.Timeout(timeout, read=_SSE_SECONDS)
-    http = httpx2.AsyncClient(headers=headers, timeout=limits, event_hooks={"response": [_admitted]})
+    hooks: dict[str, list[Callable[..., Any]]] = {
+        "request": [partial(_brief_goodbye, timeout)],
+        "response": [_admitted],
+    }
+    http = httpx2.AsyncClient(headers=headers, timeout=limits, event_hooks=hooks)
     return streamable_http_client(target.at, http_client=await stack.enter_async_context(http))
+
+
+async def _brief_goodbye(timeout: float, request: httpx2.Request) -> None:
+    """Let the end of a session, which the SDK awaits before it closes, take no longer than an answer."""
+    if request.method == "DELETE":
+        request.extensions["timeout"]["read"] = timeout
 
 
 async def _admitted(response: httpx2.Response) -> None:
@@ -120,6 +147,8 @@ def explained(raised: BaseException, target: Target, timeout: float, last_words:
 def _why(raised: Exception, timeout: float) -> str:
     if is_own(raised, REQUEST_TIMEOUT):
         return f"did not answer within {timeout:g} s ({raised}); --timeout gives it longer"
+    if isinstance(raised, TimeoutError):
+        return f"took no request for {timeout:g} s; --timeout gives it longer"
     if is_own(raised, CONNECTION_CLOSED):
         return "ended without an answer"
     if isinstance(raised, httpx2.HTTPStatusError):

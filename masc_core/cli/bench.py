@@ -115,7 +115,7 @@ _OPTIONS = [
     ),
     click.option(
         "--timeout", type=click.FloatRange(0.1, 600), default=30, show_default=True, callback=_finite,
-        help="Seconds for one answer.",
+        help="Seconds for one answer, and for connecting.",
     ),
     click.option(
         "--era", type=click.Choice(["auto", "legacy"]), default="auto", show_default=True,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ECHO", "bad_server", "echo_over_http"]
+__all__ = ["ECHO", "bad_server", "echo_over_http", "http_that_hangs"]
 
 _BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ECHO = shlex.join([sys.executable, str(_BENCHMARKS / "echo_server.py"), "stdio"])
@@ -98,3 +102,59 @@ def echo_over_http(*, dies: bool = False) -> Iterator[str]:
             yield server.stderr.readline().strip()
         finally:
             server.terminate()
+
+
+_SAYS: dict[str, dict[str, Any]] = {
+    "initialize": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "slow", "version": "1"},
+    },
+    "tools/list": {"tools": []},
+}
+
+
+@contextmanager
+def http_that_hangs(where: str) -> Iterator[str]:
+    """The URL of a server with sessions that has no answer to ``everything``, to ``notifications`` or to a ``DELETE``."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def answer(self, status: int, body: bytes = b"") -> None:
+            self.send_response(status)
+            for name, value in (("Content-Type", "application/json"), ("Mcp-Session-Id", "1")):
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if where == "everything" or (where == "notifications" and "id" not in asked):
+                over.wait()
+            elif "id" not in asked:
+                self.answer(202)
+            else:
+                reply = {"jsonrpc": "2.0", "id": asked["id"], "result": _SAYS[asked["method"]]}
+                self.answer(200, json.dumps(reply).encode())
+
+        def do_GET(self) -> None:
+            self.answer(405)
+
+        def do_DELETE(self) -> None:
+            if where == "DELETE":
+                over.wait()
+            else:
+                self.answer(204)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/mcp"
+        finally:
+            over.set()
+            server.shutdown()
+            serving.join()

@@ -307,16 +307,6 @@ def test_protocol_errors_are_counted_and_a_missing_ping_is_left_out(project: Pat
     assert [o["call"] for o in found["levels"][0]["operations"]] == ["tools/list", "peek"]
 
 
-@pytest.mark.parametrize("code", ["-32000", "-32001"])
-def test_errors_that_the_client_has_too_are_counted_where_a_server_sends_them(
-    project: Path, tmp_path: Path, code: str
-) -> None:
-    ran = masc(project, "bench", "--stdio", bad_server(tmp_path, code), "--calls", "20", "--warm-up", "0", "--json")
-    (row,) = figures(ran.json, "peek")["servers"]
-    assert (row["calls"], row["errors"]) == (19, {f"error {code}: Connection closed": 1})
-    assert (ran.status, ran.json["errors"], "stopped" in ran.json) == (1, 1, False)
-
-
 def test_what_a_server_says_out_of_turn_disturbs_nothing(project: Path, tmp_path: Path) -> None:
     report(masc(project, "bench", *FEW, "--stdio", bad_server(tmp_path, "chatty"), "--json"))
 

@@ -1,8 +1,11 @@
-"""Tells an error that a server sent from one of the SDK's own.
+"""Between a transport and the client: tells what a server sent from what the client makes up, and lets no request wait.
 
 The client raises ``MCPError`` with -32000 where the connection ends and with -32001 where time is up, but those are also
 codes, and "Connection closed" a message, that a server may send: a proxy hands on what befell itself. So errors with
 these codes are marked where they come from the transport; one without the mark is the client's.
+
+The client's clock starts when a request is sent. A server that takes none, a full pipe before it or a POST that hangs, is
+given up by the transport.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
 from mcp.client import Transport
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.exceptions import MCPError
@@ -20,7 +24,7 @@ from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT, JSONRPCError
 
 from masc_core.frozen import frozen
 
-__all__ = ["is_own", "marking"]
+__all__ = ["is_own", "watched"]
 
 _AMBIGUOUS = (CONNECTION_CLOSED, REQUEST_TIMEOUT)
 _Streams = tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
@@ -39,10 +43,10 @@ def is_own(raised: BaseException, code: int) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def marking(transport: Transport) -> AsyncIterator[_Streams]:
-    """The transport, on which ambiguous errors get the mark."""
+async def watched(transport: Transport, timeout: float) -> AsyncIterator[_Streams]:
+    """The transport, on which ambiguous errors get the mark and sending raises ``TimeoutError`` after that many seconds."""
     async with transport as (read, write):
-        yield _Marking(read), write
+        yield _Marking(read), _Bounded(write, timeout)
 
 
 class _Marking:
@@ -79,3 +83,27 @@ def _marked(item: SessionMessage | Exception) -> SessionMessage | Exception:
         if error.code in _AMBIGUOUS:
             error.data = _Sent(error.data)
     return item
+
+
+class _Bounded:
+    """A transport's write stream."""
+
+    def __init__(self, inner: WriteStream[SessionMessage], timeout: float) -> None:
+        self._inner = inner
+        self._timeout = timeout
+
+    async def send(self, item: SessionMessage, /) -> None:
+        with anyio.fail_after(self._timeout):
+            await self._inner.send(item)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(kind, raised, trace)
