@@ -168,6 +168,7 @@ def _check(wanted: Wanted) -> None:
     """Refuse what makes no sense together. Raises ``click.UsageError``."""
     foreign = wanted.url is not None or wanted.stdio is not None
     other_url = wanted.compare is not None and _is_url(wanted.compare)
+    command = wanted.stdio is not None or (wanted.compare is not None and not other_url)
     other_calls = wanted.compare_tools or wanted.compare_arguments
     for wrong, text in (
         (wanted.url is not None and wanted.stdio is not None, "--url and --stdio exclude each other"),
@@ -178,6 +179,7 @@ def _check(wanted: Wanted) -> None:
         (wanted.compare is None and other_calls, "--compare-tool goes with --compare"),
         (wanted.token_env is not None and wanted.url is None, "--token-env goes with --url"),
         (wanted.compare_token_env is not None and not other_url, "--compare-token-env goes with a URL in --compare"),
+        (wanted.env and not command, "--env goes with a command in --stdio or --compare"),
         (wanted.tokens and (wanted.tools or other_calls or wanted.plot or wanted.histogram), "--tokens calls no tools"),
     ):
         if wrong:
