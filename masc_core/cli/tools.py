@@ -34,9 +34,9 @@ Row = dict[str, Any]
 def tools(mode: str | None, cost: bool, agent: str | None, project: str | None, as_json: bool, **options: Any) -> None:
     """List the tools of a mode as an agent gets them.
 
-    With --json it prints exactly the array that tools/list returns, byte for byte, on one line; with --cost --json an
-    object with the cost of each tool and category: tokens of o200k_base for what a model is given, that is name,
-    description and input schema; bytes of all that is sent. Tools of other plugins are estimated.
+    With --json it prints exactly the array that tools/list returns in the newest protocol, byte for byte, on one line;
+    with --cost --json an object with the cost of each tool and category: tokens of o200k_base for what a model is given,
+    that is name, description and input schema; bytes of all that is sent. Tools of other plugins are estimated.
     """
     name, listing, rows = run(_rows(project, mode, checked_agent(agent), **options))
     if as_json:
@@ -48,11 +48,10 @@ def tools(mode: str | None, cost: bool, agent: str | None, project: str | None, 
 def _as_sent(listing: list[Row]) -> list[Row]:
     """The array with its keys in the order of the wire, so that the two can be compared as bytes."""
     from mcp_types import methods
-    from mcp_types.version import LATEST_HANDSHAKE_VERSION
+    from mcp_types.version import LATEST_MODERN_VERSION
 
-    sent: list[Row] = methods.serialize_server_result("tools/list", LATEST_HANDSHAKE_VERSION, {"tools": listing})[
-        "tools"
-    ]
+    result = {"tools": listing, "resultType": "complete", "cacheScope": "private", "ttlMs": 0}
+    sent: list[Row] = methods.serialize_server_result("tools/list", LATEST_MODERN_VERSION, result)["tools"]
     return sent
 
 

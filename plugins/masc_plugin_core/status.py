@@ -32,7 +32,7 @@ TOKENS = 600
 AGENTS, LOCKS, SPOKEN, HINTS = 170, 75, 60, 45
 """What agents, locks, senders and hints may take of that; what they leave is the tasks', and what those leave the locks'."""
 WORDS = (
-    "backend caller claimed cluster current expires false inactive locked mentions messages paused pending portal "
+    "backend caller cluster current expires false inactive locked mentions messages paused pending portal "
     "priority progress reason status system title total votes"
 )
 """Long words of which every status has many, each of one token."""

@@ -160,6 +160,7 @@ async def test_tools_is_what_a_client_gets(project: Path, options: list[str]) ->
     ran = masc(project, "tools", "--json", *options)
     assert ran.status == 0
     assert ran.json == orjson.loads(await _listed(project, *options))
+    assert all(list(tool["inputSchema"])[:2] == ["type", "properties"] for tool in ran.json), "as it is counted"
     asked = {"outputSchema"} if "--output-schemas" in options else set()
     assert set(ran.json[0]) == {"name", "description", "inputSchema", "annotations"} | asked
 

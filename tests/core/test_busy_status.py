@@ -15,6 +15,7 @@ from masc_core.frozen import evolve
 from masc_core.plugins import Registry
 from masc_core.testing.app import MascApp, masc_app
 from masc_core.tokens import tokenizer
+from masc_plugin_core.status import WORDS
 
 TOKENS = 600
 
@@ -45,6 +46,29 @@ async def test_names_and_paths_that_are_no_words_fit_too(tmp_path: Path, registr
     names = [f"a{''.join(chosen.choices(letters, k=63))}" for _ in range(20)]
     async with masc_app(tmp_path, registry=registry) as masc:
         await _busy(masc, "{0} ".join(names), names)
+
+
+def test_long_words_that_count_one_are_one_token() -> None:
+    count = tokenizer()
+    for word in WORDS.split():
+        assert count(word) == 1
+        assert max(count(f"{before}{word}") for before in ('"', "_", "(", " ")) <= 2, "what stands before counts too"
+
+
+async def test_senders_are_named_as_they_first_wrote_themselves(masc: MascApp) -> None:
+    for name in ("BobBy", "ANN"):
+        await masc.call("masc_broadcast", name, message="hello")
+    await masc.call("masc_leave", "ANN")
+    status = await masc.call("masc_status")
+    assert status["messages"]["by_sender"] == {"system": 3, "ANN": 1, "BobBy": 1}
+
+
+async def test_characters_that_a_tokenizer_takes_byte_by_byte_fit_too(tmp_path: Path, registry: Registry) -> None:
+    part = "\u6df1\U00013000" * 25
+    directory = tmp_path / part / part
+    directory.mkdir(parents=True)
+    async with masc_app(directory, registry=registry) as masc:
+        await _busy(masc, "{} \U00013000\U0001f389" * 50, [f"agent-{'Zq9_' * 10}{i:02}" for i in range(20)])
 
 
 async def _busy(masc: MascApp, title: str, names: Sequence[str]) -> dict[str, Any]:

@@ -71,6 +71,8 @@ async def test_where_the_caller_is_known_its_argument_is_not_recommended(masc: M
     assert near["details"]["expected"].endswith("it knows agent_name, which is best left out: the caller is known here")
     far = (await masc.outcome("masc_claim", known, qqq="x")).structured["error"]
     assert far["details"]["expected"] == "masc_claim does not know it; it knows task_id, expected_version"
+    without = (await masc.outcome("masc_tasks", known, qqq="x")).structured["error"]
+    assert "left out" not in without["details"]["expected"], "it has no argument for the caller"
     unknown = await masc.error("masc_claim", "claude", qqq="x")
     assert (
         unknown["details"]["expected"] == "masc_claim does not know it; it knows agent_name, task_id, expected_version"

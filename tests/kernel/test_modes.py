@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ async def test_the_call_that_helps_helps(masc: MascApp) -> None:
     error = (await call(masc, "masc_who"))["error"]
     assert (error["code"], error["details"]["category"]) == ("tool_not_enabled", "comm")
     enable = error["details"]["enable"]
+    said = error["message"].partition(f"call {enable['tool']} with ")[2]
+    assert json.loads(said) == enable["arguments"], "some clients show a model the text alone"
     await call(masc, enable["tool"], **enable["arguments"])
     assert "error" not in await call(masc, "masc_who")
     assert (await masc.kernel.active(CLIENT)).categories == ("core", "comm", "health")

@@ -158,6 +158,7 @@ async def test_a_direct_call_tells_the_one_that_helps(masc: MascApp) -> None:
         assert error["code"] == "tool_not_enabled"
         enable = error["details"]["enable"]
         assert enable == {"tool": invoker, "arguments": {"name": tool, "arguments": arguments}}
+        assert error["message"].endswith(f"; call {invoker} with name={tool} and its arguments as arguments")
         assert code(await ask(masc, enable["tool"], **enable["arguments"])) == "ok"
 
 
