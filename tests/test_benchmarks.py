@@ -27,6 +27,7 @@ def run(script: str, *options: str) -> str:
         "claims.py",
         "wakeup.py",
         "scale.py",
+        "budgets.py",
         "scale_claims.py",
         "guards.py",
         "faults.py",
@@ -67,6 +68,13 @@ def test_calls_are_measured_at_each_size() -> None:
     schemas = Path(__file__).parent.parent / "schemas"
     missing = {file.stem for category in categories for file in (schemas / category).glob("*.json")} - measured
     assert not missing
+
+
+def test_calls_in_a_row_are_measured_beside_a_bare_commit() -> None:
+    rows = json.loads(run("budgets.py", "--size", "100", "--calls", "1", "--json"))
+    assert all(row["p50_us"] > 0 for row in rows)
+    assert rows[-1]["call"] == "commit of one row"
+    assert {row["budget"] for row in rows[:-1]} <= {"kept", "over"}
 
 
 def test_what_guards_cost_is_measured_beside_none() -> None:
