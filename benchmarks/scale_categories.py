@@ -83,8 +83,9 @@ async def ask(room: Measured) -> None:
 
 async def elsewhere(room: Measured, tool: str, agent: str, **arguments: Any) -> None:
     """A call by a client of its own: nobody decides what its own client asked."""
-    selection = room.kernel.modes.check("full", (), "process")
-    client = Client("http", agent, agent, (f"agent:{agent}",), selection)
+    if (client := room.noted.get(f"client of {agent}")) is None:
+        selection = room.kernel.modes.check("full", (), "process")
+        client = room.noted[f"client of {agent}"] = Client("http", agent, agent, (f"agent:{agent}",), selection)
     outcome = await room.kernel.call(tool, {"task_id": "asked", **arguments}, client)
     if outcome.error is not None:
         raise outcome.error
