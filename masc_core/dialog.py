@@ -15,6 +15,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -70,6 +71,8 @@ class Returned:
 
     about: str
     answer: Answer | None
+    same_call: bool
+    """It came with the arguments of the call that was sent away."""
 
 
 @frozen
@@ -93,13 +96,13 @@ class Dialog:
         """
         if self.during_call or self.state is None:
             return None
-        room, tool, agent, joined, about, expires_at = await _verified(ctx, self.state)
+        room, tool, agent, joined, about, expires_at, arguments = await _verified(ctx, self.state)
         if [room, tool, agent] != _scope(ctx):
             raise _unusable("foreign")
         if expires_at <= ctx.now:
             raise _unusable("expired")
         ctx.call.joined_earlier = bool(joined)
-        return Returned(about, self.answers.get(FORM))
+        return Returned(about, self.answers.get(FORM), arguments == _digest(ctx))
 
     async def form(self, ctx: Context, message: str, schema: Mapping[str, Any], *, about: str) -> Answer:
         """Ask the user. ``schema`` is a flat object schema; ``about`` names what the answer concerns.
@@ -115,7 +118,7 @@ class Dialog:
         if back is not None and back.answer is not None:
             return back.answer
         joined = ctx.call.joined_earlier or ctx.call.joined_as is not None
-        payload = orjson.dumps([*_scope(ctx), joined, about, ctx.after(STATE_SECONDS)])
+        payload = orjson.dumps([*_scope(ctx), joined, about, ctx.after(STATE_SECONDS), _digest(ctx)])
         signature = _sign(await _key(ctx), payload)
         raise InputRequired(message, schema, f"{base64.urlsafe_b64encode(payload).decode()}.{signature}")
 
@@ -123,6 +126,11 @@ class Dialog:
 def _scope(ctx: Context) -> list[str]:
     assert ctx.room is not None
     return [ctx.room.path, ctx.call.tool.name, ctx.agent.lower()]
+
+
+def _digest(ctx: Context) -> str:
+    """The call's arguments, as far as two calls can be told apart by them."""
+    return hashlib.sha256(json.dumps(ctx.call.arguments, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 async def _verified(ctx: Context, state: str) -> list[Any]:
@@ -135,7 +143,7 @@ async def _verified(ctx: Context, state: str) -> list[Any]:
     if len(state) > _MAX_STATE or not hmac.compare_digest(_sign(await _key(ctx), payload).encode(), given):
         raise _unusable("tampered")
     parts: list[Any] = orjson.loads(payload)
-    return parts
+    return [*parts, ""][:7]  # one signed by a server of before says nothing of the arguments
 
 
 def _sign(key: bytes, payload: bytes) -> str:

@@ -296,7 +296,7 @@ def _agent_indexes(agent: Agent) -> Iterator[IndexEntry]:
     state = "inactive" if agent.left_at else "present"
     yield index("state", state, agent.name.lower(), counted=True)
     yield index("type", agent.agent_type.lower())
-    for key in () if agent.left_at else {capability_key(c) for c in agent.capabilities}:
+    for key in () if agent.left_at else dict.fromkeys(map(capability_key, agent.capabilities)):
         yield index("capability", key)
     if agent.requested_name.lower() != agent.name.lower():
         yield index("requested", agent.requested_name.lower())

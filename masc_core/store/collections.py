@@ -163,18 +163,20 @@ class View(Generic[R]):
         """Records in the order of index ``by`` (of keys without one) whose index parts begin with ``prefix``.
 
         ``low`` (inclusive) and ``high`` (exclusive) bound the part after the prefix; ``after`` is the last record of the
-        page before. What others add before the commit is not seen; a decision that must hold then needs a guard that was
-        read before, see :class:`~masc_core.store.transaction.Transaction`.
+        page before, in the same range. What others add before the commit is not seen; a decision that must hold then needs
+        a guard that was read before, see :class:`~masc_core.store.transaction.Transaction`.
         """
         lower, upper = _bounds(prefix, low, high)
-        place = None if after is None else self._place(after, by)
+        place = None if after is None else self._place(after, by, lower, upper)
         scan = Scan(self._collection.name, by, lower, upper, place, limit, reverse=reverse)
         return self._load_all(await self._transaction.scan(scan))
 
-    def _place(self, record: R, by: str) -> tuple[str, str]:
-        """Where a record stands in an index."""
+    def _place(self, record: R, by: str, lower: str, upper: str | None) -> tuple[str, str]:
+        """Where a record stands within a range of an index, in which it may have other values too."""
         key = self._collection.key(record)
-        return next((e.value for e in self._collection.indexes(record) if e.name == by), key), key
+        values = [e.value for e in self._collection.indexes(record) if e.name == by]
+        within = (value for value in values if lower <= value and (upper is None or value < upper))
+        return next(within, key), key
 
     def missing(self, key: str) -> MascError:
         """The error of a missing record."""

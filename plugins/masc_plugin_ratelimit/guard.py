@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from masc_core import Collection, Context, Log, hookimpl
+from masc_core.dialog import STATE_SECONDS
 from masc_core.errors import MascError, RateLimited
 from masc_core.store.driver import Key
 from masc_plugin_ratelimit.limits import CATEGORIES, LIMITS, LIMITS_KEY, NOTHING, InForce, RateLimitSettings, stored
@@ -13,7 +14,7 @@ from masc_plugin_ratelimit.windows import Callers, key_of
 
 __all__ = ["masc_before_call", "masc_first_reads", "masc_records", "masc_settings"]
 
-MOST_ANSWERED = 1024
+MOST_ANSWERED = 4096
 
 
 @hookimpl
@@ -51,13 +52,13 @@ async def masc_before_call(ctx: Context) -> None:
         raise RateLimited(category=category, limit=limit, current=windows.used(category, now)[0], retry_after=wait)
 
 
-class _Answered(dict[str, None]):
-    """The forms whose answers went on with a call that was counted."""
+class _Answered(dict[str, float]):
+    """The forms whose answers went on with a call that was counted, and until when they could come again."""
 
 
 async def _goes_on(ctx: Context) -> bool:
-    """The call brings what a user answered to the form of one that was counted: the answer must not be lost to a limit. The
-    first time; a client that repeats it calls again."""
+    """The call is one that was counted and comes back with what its user answered to a form, which must not be lost to a
+    limit. The first time; a client that repeats it, or calls for something else, calls again."""
     dialog = ctx.call.dialog
     if dialog is None or dialog.state is None or ctx.room is None:
         return False
@@ -65,11 +66,14 @@ async def _goes_on(ctx: Context) -> bool:
         back = await dialog.returned(ctx)
     except MascError:  # the tool says what is wrong with it
         return False
-    signature = dialog.state.rpartition(".")[2]
-    answered = ctx.remember(_Answered)
-    if back is None or back.answer is None or signature in answered:
+    if back is None or back.answer is None or not back.same_call:
         return False
-    answered[signature] = None
-    if len(answered) > MOST_ANSWERED:
-        del answered[next(iter(answered))]
+    signature, answered, now = dialog.state.rpartition(".")[2], ctx.remember(_Answered), ctx.ticks
+    if len(answered) >= MOST_ANSWERED:
+        for over in [known for known, until in answered.items() if until <= now]:
+            del answered[over]
+    # None is forgotten while it could come again: where there are too many of them, further ones count.
+    if signature in answered or len(answered) >= MOST_ANSWERED:
+        return False
+    answered[signature] = now + STATE_SECONDS
     return True

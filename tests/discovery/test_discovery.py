@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ async def test_a_person_without_a_name_registers_nothing(masc: MascApp) -> None:
     assert (await masc.error("masc_register_capabilities", capabilities=["a"]))["code"] == "agent_name_required"
 
 
-async def stored_agents(masc: MascApp, count: int, busy: int = 0) -> None:
+async def stored_agents(masc: MascApp, count: int, busy: int = 0, capabilities: Sequence[str] = ("x",)) -> None:
     """Agents that can do x, the last ones seen first; the first ``busy`` have a task."""
     await masc.call("masc_init")
     for start in range(0, count, 200):
@@ -174,7 +175,7 @@ async def stored_agents(masc: MascApp, count: int, busy: int = 0) -> None:
             name = f"agent-{i:04d}"
             at = timestamp(masc.clock.now() - 200 + i / 10)
             task = f"task-{i}" if i < busy else None
-            await agents.add(Agent(name, name, "agent", at, AgentMeta("0" * 8), ["x"], current_task=task))
+            await agents.add(Agent(name, name, "agent", at, AgentMeta("0" * 8), [*capabilities], current_task=task))
             await presences.add(Presence(name, at))
         await tx.commit()
 
@@ -208,9 +209,12 @@ async def test_a_search_asks_the_store_as_often_for_many_as_for_few(
     assert result["warnings"][0]["message"].startswith("at least 500 agents")
 
 
-async def test_hundreds_who_are_gone_hide_nobody_who_is_here(masc: MascApp, clock: ManualClock) -> None:
+@pytest.mark.parametrize("other", [[], ["a"], ["z"]])
+async def test_hundreds_who_are_gone_hide_nobody_who_is_here(
+    masc: MascApp, clock: ManualClock, other: list[str]
+) -> None:
     await masc.call("masc_init")
-    await stored_agents(masc, 1_100)
+    await stored_agents(masc, 1_100, capabilities=[*other, "x"])
     await clock.advance(3_600)
     await masc.call("masc_register_capabilities", "zed", capabilities=["x"])
     result = await masc.call("masc_find_by_capability", capability="x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from masc_core.settings import Settings
 from masc_core.testing import ManualClock
 from masc_core.testing.app import MascApp, masc_app
 from masc_core.tools import Effect, Role
+from masc_plugin_ratelimit import guard
 from masc_plugin_ratelimit.limits import CATEGORIES, RateLimitSettings, limit_of
 from masc_plugin_ratelimit.windows import Callers, Windows
 
@@ -280,8 +282,9 @@ async def test_a_users_answer_to_a_form_is_not_lost_to_a_limit(tmp_path: Path, c
         asking = {"step": 1, "action": "deploy", "message": "Sure?", "wait_seconds": 20}
         answers = {"form": Answer("accept", {"decision": "approve"})}
 
-        async def ask(task: str, dialog: Dialog) -> Outcome:
-            return await masc.kernel.call("masc_interrupt", {**asking, "task_id": task}, client, dialog=dialog)
+        async def ask(task: str, dialog: Dialog, **changed: Any) -> Outcome:
+            given = {**asking, "task_id": task, **changed}
+            return await masc.kernel.call("masc_interrupt", given, client, dialog=dialog)
 
         states = []
         for task in ("a", "b"):
@@ -295,10 +298,39 @@ async def test_a_users_answer_to_a_form_is_not_lost_to_a_limit(tmp_path: Path, c
         ]
         for task, dialog in refused:
             assert (await ask(task, dialog)).structured["error"]["code"] == "rate_limited"
+        another = await ask("a", Dialog(state=states[0], answers=answers), wait_seconds=0)
+        assert another.structured["error"]["code"] == "rate_limited"
         for task, state in zip(("a", "b"), states, strict=True):
             assert (await ask(task, Dialog(state=state, answers=answers))).structured["decision"] == "approved"
         again = await ask("a", Dialog(state=states[0], answers=answers))
         assert again.structured["error"]["code"] == "rate_limited"
+
+
+async def test_where_too_many_answers_are_remembered_further_ones_count(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is forgotten to make room: it could come again, and again."""
+    monkeypatch.setattr(guard, "MOST_ANSWERED", 1)
+    chosen = evolve(Settings(), sections={RateLimitSettings: RateLimitSettings(per_minute=2, burst_allowed=0)})
+    answers = {"form": Answer("decline")}
+    async with masc_app(tmp_path, clock=clock, settings=chosen, limited=True) as masc:
+        client = at(masc, agent="claude")
+
+        async def ask(task: str, dialog: Dialog) -> Outcome:
+            given = {"step": 1, "action": "deploy", "message": "Sure?", "wait_seconds": 1, "task_id": task}
+            asked = asyncio.create_task(masc.kernel.call("masc_interrupt", given, client, dialog=dialog))
+            while not asked.done():
+                await clock.advance(1)
+            return await asked
+
+        states = {task: (await ask(task, Dialog())).input_required for task in ("a", "b")}
+        codes = []
+        for task in ("a", "b", "a"):
+            asked = states[task]
+            assert asked is not None
+            outcome = await ask(task, Dialog(state=asked.state, answers=answers))
+            codes.append(outcome.error.code if outcome.error else "ok")
+        assert codes == ["ok", "rate_limited", "rate_limited"]
 
 
 def test_every_tool_has_the_category_of_the_table(registry: Any) -> None:
