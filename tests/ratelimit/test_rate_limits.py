@@ -298,8 +298,12 @@ async def test_a_users_answer_to_a_form_is_not_lost_to_a_limit(tmp_path: Path, c
         ]
         for task, dialog in refused:
             assert (await ask(task, dialog)).structured["error"]["code"] == "rate_limited"
-        another = await ask("a", Dialog(state=states[0], answers=answers), wait_seconds=0)
-        assert another.structured["error"]["code"] == "rate_limited"
+        deep: Any = 1
+        for _ in range(2_000):
+            deep = [deep]
+        for changed in ({"wait_seconds": 0}, {"state": {"deep": deep}}):
+            another = await ask("a", Dialog(state=states[0], answers=answers), **changed)
+            assert another.structured["error"]["code"] == "rate_limited"
         for task, state in zip(("a", "b"), states, strict=True):
             assert (await ask(task, Dialog(state=state, answers=answers))).structured["decision"] == "approved"
         again = await ask("a", Dialog(state=states[0], answers=answers))
