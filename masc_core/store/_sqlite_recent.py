@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from masc_core.store._moment import Moment
 from masc_core.store._sqlite_index import Asked, Moved, made_wrong_by
 from masc_core.store._sqlite_known import Known
 from masc_core.store._sqlite_reads import get_documents
@@ -19,6 +22,8 @@ _OUTLIVE = 8
 """So many questions of one collection are looked at in a commit: what was asked once is not worth it."""
 _LARGE_BODY = 8192
 _LARGE_RESULT = 65_536
+_FRESH = 0.001
+"""Seconds for which a look is good at most: a unit of work that blocks instead of waiting may be told something too."""
 
 _R = TypeVar("_R")
 _F = TypeVar("_F")
@@ -31,10 +36,16 @@ class Recent:
     begins with that counter, which costs a fraction of any query. The connection's own commits are told with
     :meth:`committed`, and what they did not concern stays true. What was read is as new as the counter or newer, so an
     answer is never older than the look.
+
+    One look serves all that a unit of work is told from here at once, until it asks the file for something or waits: an answer
+    from here after one that is newer than the look could be older than what the unit of work knows.
     """
 
-    def __init__(self, db: sqlite3.Connection | None = None) -> None:
+    def __init__(self, db: sqlite3.Connection | None = None, moment: Moment | None = None) -> None:
         self._db = db
+        self._moment = moment or Moment()
+        self._looked_for: object | None = None
+        self._looked_at = 0.0
         self._version: int | None = None
         self._documents: dict[Key, Document | None] = {}
         self._results: dict[Asked, object] = {}
@@ -45,18 +56,20 @@ class Recent:
 
     def known(self) -> Known:
         """What is known of the state that the open transaction sees."""
-        self._look()
+        self._look_for(None)
         return self._known
 
     def documents(self, db: sqlite3.Connection, room: int, keys: Sequence[Key]) -> list[Document | None]:
         """The documents, all of one state: either all are remembered or all are loaded."""
         if db is not self._db:
+            self.look_again()
             return get_documents(db, room, keys)[0]
         self._look()
         known = self._documents
         try:
             return [known[key] for key in keys]
         except KeyError:
+            self._looked_for = None
             found, rows = get_documents(db, room, keys)
         self._remember(zip(keys, found, strict=True))
         self._known.follow_rows(rows)
@@ -65,20 +78,24 @@ class Recent:
     def figures(self, db: sqlite3.Connection, asked: Asked, load: Callable[..., _F], *arguments: Any) -> _F:
         """Counts by group, a number or a pair of them; a dictionary is the caller's."""
         if db is not self._db:
+            self.look_again()
             return load(db, *arguments)
         self._look()
         found = self._answer(asked)
         if found is None:
+            self._looked_for = None
             self._keep(asked, found := load(db, *arguments))
         return found.copy() if isinstance(found, dict) else found  # type: ignore[return-value]
 
     def rows(self, db: sqlite3.Connection, asked: Asked, load: Callable[..., list[_R]], *arguments: Any) -> list[_R]:
         """A page of documents or log entries, with or without their index values; the list is the caller's."""
         if db is not self._db:
+            self.look_again()
             return load(db, *arguments)
         self._look()
         if isinstance(found := self._answer(asked), list):
             return found.copy()
+        self._looked_for = None
         loaded = load(db, *arguments)
         if sum(map(_size, loaded)) <= _LARGE_RESULT:
             self._keep(asked, loaded.copy())
@@ -105,6 +122,10 @@ class Recent:
             self._documents.clear()
         else:
             self._remember(left.items())
+
+    def look_again(self) -> None:
+        """Before the next answer, whoever asks: the file is asked past this, and may be newer than the last look."""
+        self._looked_for = None
 
     def forget(self) -> None:
         """Look at everything again."""
@@ -145,11 +166,21 @@ class Recent:
             del self._asked[asked[0]]
 
     def _look(self) -> None:
+        unit, self._moment.unit = self._moment.unit, None
+        if unit is None or unit is not self._looked_for or time.monotonic() - self._looked_at > _FRESH:
+            self._look_for(unit)
+
+    def _look_for(self, unit: object | None) -> None:
         assert self._db is not None
         version = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version != self._version:
             self.forget()
             self._version = version
+        self._looked_for = None
+        if unit is not None:
+            # Before whoever asks can go on after a wait, however short.
+            asyncio.get_running_loop().call_soon(self.look_again)
+            self._looked_for, self._looked_at = unit, time.monotonic()
 
 
 def _size(row: Any) -> int:

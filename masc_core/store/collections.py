@@ -188,7 +188,7 @@ class View(Generic[R]):
 
     async def count(self, by: str, group: str | None = None) -> dict[str, int]:
         """How many stored records are in each group of a counted index, or in that one."""
-        return await self._transaction.driver.count(self._collection.name, by, group)
+        return await self._transaction.reading.count(self._collection.name, by, group)
 
 
 class LogView(Generic[R]):
@@ -207,7 +207,7 @@ class LogView(Generic[R]):
 
     async def read(self, after: int = 0, limit: int = 100, reverse: bool = False) -> list[R]:
         """Entries above ``after``, oldest first; with ``reverse`` those below it (0: from the end), newest first."""
-        return [self._load(e) for e in await self._transaction.driver.read_log(self._log.name, after, limit, reverse)]
+        return [self._load(e) for e in await self._transaction.reading.read_log(self._log.name, after, limit, reverse)]
 
     async def scan(
         self,
@@ -226,20 +226,20 @@ class LogView(Generic[R]):
         lower, upper = _bounds(prefix, low, high)
         start = (lower, str(after)) if after else None
         scan = Scan(self._log.name, by, lower, upper, start, limit, reverse=reverse)
-        return [self._load(entry) for _, entry in await self._transaction.driver.scan_log(scan)]
+        return [self._load(entry) for _, entry in await self._transaction.reading.scan_log(scan)]
 
     async def ends(self) -> tuple[int, int]:
         """The oldest kept number and the last one given out; 0 when there is none."""
-        first, last = (await self._transaction.driver.heads([self._log.name]))[0]
+        first, last = (await self._transaction.reading.heads([self._log.name]))[0]
         return first, last
 
     async def count(self, by: str, group: str | None = None) -> dict[str, int]:
         """How many entries are in each group of a counted index, or in that one."""
-        return await self._transaction.driver.count(self._log.name, by, group)
+        return await self._transaction.reading.count(self._log.name, by, group)
 
     async def count_after(self, by: str, value: str, after: int) -> int:
         """How many entries above ``after`` have this index value."""
-        return await self._transaction.driver.count_log(self._log.name, by, value, after)
+        return await self._transaction.reading.count_log(self._log.name, by, value, after)
 
     def remove(self, seqs: Sequence[int]) -> None:
         """Take entries out; their numbers are never used again."""

@@ -75,6 +75,7 @@ class SealedDriver:
         self.name = inner.name
         self.clock = inner.clock
         self.line = inner.line
+        self.moment = getattr(inner, "moment", None)
         self.exhausted = False
         """The active data key has sealed often enough."""
         self.unlock = unlock

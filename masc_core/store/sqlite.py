@@ -26,6 +26,7 @@ from masc_core.clock import Clock
 from masc_core.errors import StartError, StorageBusy, StorageUnavailable
 from masc_core.store import _sqlite_reads as reads
 from masc_core.store._limits import check_limits
+from masc_core.store._moment import Moment
 from masc_core.store._sqlite_access import Backoff, in_thread, is_busy, roll_back, to_the_end, unavailable
 from masc_core.store._sqlite_checkpoint import Keeper
 from masc_core.store._sqlite_index import asked_by
@@ -94,6 +95,7 @@ class SqliteDriver:
         self._turn = asyncio.Lock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self.moment = Moment()
         self._recent = Recent()
         self._room = 0
         self._inode = 0
@@ -154,9 +156,11 @@ class SqliteDriver:
     async def heads(self, logs: Sequence[str]) -> list[Head]:
         if len(logs) == 1:
             return [await self._read(self._recent.figures, (logs[0],), reads.read_head, self._room, logs[0])]
+        self._recent.look_again()
         return await self._read(lambda db: [reads.read_head(db, self._room, log) for log in logs], statements=len(logs))
 
     async def leases(self, names: Sequence[str]) -> list[Lease | None]:
+        self._recent.look_again()
         stored = await self._read(reads.read_leases, self._room, names, statements=len(names))
         now = self.clock.now()
         for lease in stored:
@@ -209,6 +213,7 @@ class SqliteDriver:
 
     async def watch(self, after: Mapping[str, int]) -> dict[str, int]:
         while True:
+            self._recent.look_again()
             lasts = await self._read(reads.read_lasts, self._room, after, statements=len(after))
             if any(lasts[log] > number for log, number in after.items()):
                 return lasts
@@ -314,7 +319,7 @@ class SqliteDriver:
             db.close()
             raise
         self._writer = db
-        self._recent = Recent(db)
+        self._recent = Recent(db, self.moment)
 
     def _writing(self) -> sqlite3.Connection:
         if not self._open:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Self, TypeVar
 
 from masc_core.errors import StorageBusy
+from masc_core.store._moment import Moment
 from masc_core.store.driver import (
     Absent,
     Acquire,
@@ -86,6 +87,7 @@ class Transaction:
 
     def __init__(self, driver: Driver, told: Mapping[Key, Document | None] | None = None) -> None:
         self.driver = driver
+        self._moment: Moment | None = getattr(driver, "moment", None)
         self.acquired: tuple[Lease, ...] = ()
         self.notes: dict[object, object] = {}
         """What was worked out from what was read here, by whoever may need it again."""
@@ -98,6 +100,13 @@ class Transaction:
         self._others: list[Remove | Acquire | Renew | Release] = []
         self._held: list[Held] = []
         self._now = 0.0
+
+    @property
+    def reading(self) -> Driver:
+        """The driver, told who asks: for the one read that follows at once."""
+        if self._moment is not None:
+            self._moment.unit = self
+        return self.driver
 
     def dated(self, now: float) -> Self:
         """What is decided here goes by this time of the store's clock. Once that is set back, the commit is a conflict:
@@ -159,7 +168,7 @@ class Transaction:
         except KeyError:
             missing = [key for key in keys if key not in seen]
         if missing:
-            seen.update(zip(missing, await self.driver.get(missing), strict=True))
+            seen.update(zip(missing, await self.reading.get(missing), strict=True))
             found = [seen[key] for key in keys]
         return [self._current(key) for key in keys] if self._documents else found
 
@@ -204,7 +213,7 @@ class Transaction:
         """
         if self._documents and (own := {k: w for k, w in self._documents.items() if k.collection == scan.collection}):
             return await self._overlaid(scan, own)
-        found = await self.driver.scan(scan)
+        found = await self.reading.scan(scan)
         if found:
             self._remember(found)
         return found
@@ -213,7 +222,7 @@ class Transaction:
         wider = Scan(
             scan.collection, scan.index, scan.low, scan.high, scan.after, scan.limit + len(own), reverse=scan.reverse
         )
-        stored = await self.driver.scan(wider)
+        stored = await self.reading.scan(wider)
         self._remember(stored)
         merged = [document for document in stored if document.key not in own]
         for key, write in own.items():

@@ -60,7 +60,7 @@ async def write_due(work: Context) -> bool:
     It stays so when the access is refused, and when the clock is set back after it.
     """
     # Looked up apart: what is found is about to change, and this unit of work must not keep it as it was.
-    due = await work.tx.driver.scan(Scan(CHECKPOINTS.name, "due", high=soon_after(work.now), limit=1))
+    due = await work.tx.reading.scan(Scan(CHECKPOINTS.name, "due", high=soon_after(work.now), limit=1))
     if not due or due[0].value > work.now:
         return False
     await expire_due(work)
