@@ -387,6 +387,7 @@ async def _outside(
 
 def _render(kernel: Kernel, call: Call, ctx: Context, result: Any, joined: bool) -> Outcome:
     structured: dict[str, Any] = unstructure(result)
+    whole = not (joined or call.joined_earlier or call.redacted or ctx.warnings)
     if joined or call.joined_earlier:
         structured["joined"] = True
     if call.redacted:
@@ -395,5 +396,5 @@ def _render(kernel: Kernel, call: Call, ctx: Context, result: Any, joined: bool)
         structured["warnings"] = list({w["code"] + w["message"]: w for w in ctx.warnings}.values())
     if kernel.start_room.settings.server.check_results:
         call.contract.check_result(structured)
-    text = render(structured, call.tool.headline(result, structured), result)
+    text = render(structured, call.tool.headline(result, structured), result, whole=whole)
     return Outcome(structured, text, delivered=tuple(ctx.delivered))

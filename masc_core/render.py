@@ -28,11 +28,25 @@ _LARGE = 16_384
 """Characters of lines that are not kept."""
 
 
-def render(structured: Mapping[str, Any], headline: str = "", result: Any = None) -> str:
+def render(structured: Mapping[str, Any], headline: str = "", result: Any = None, *, whole: bool = False) -> str:
     """The text of a result; ``headline`` comes first where a tool shapes its own.
 
-    ``result`` is what ``structured`` was made from. The lines of records in its lists that many calls see are made once.
+    ``result`` is what ``structured`` was made from. The lines of records in its lists that many calls see are made once, and
+    all of its text where many calls see the result itself and it is the ``whole`` of ``structured``.
     """
+    memo = memo_of(result) if whole else None
+    if memo is None:
+        return _text(structured, headline, result)
+    known: tuple[str, str] = memo.get(render, ("", ""))
+    if known[1] and known[0] == headline:
+        return known[1]
+    text = _text(structured, headline, result)
+    if len(text) <= _LARGE:
+        memo[render] = headline, text
+    return text
+
+
+def _text(structured: Mapping[str, Any], headline: str, result: Any) -> str:
     lines = [headline] if headline else []
     kinds = _record_lists(result.__class__)
     nested = {k: v for k, v in structured.items() if type(v) in _CONTAINERS and _nested(v)}

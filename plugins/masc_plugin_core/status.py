@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -45,6 +45,8 @@ they are a word, of one token, cannot be told without its tables."""
 _RARE = 0xF0
 """From this first byte on, a character is of those which a tokenizer takes byte by byte, all four."""
 SYSTEM = "system"
+REMEMBERED = 64
+"""Callers whose last status is remembered."""
 L = TypeVar("L")
 
 
@@ -190,7 +192,33 @@ async def masc_status(ctx: Context) -> Status:
         [LockLine(**line) for line in held["files"]],
         await _spelled(ctx, [agent for agent, _, _ in rows], sorted(senders.items(), key=_most_first)[:SENDERS]),
     )
-    return _filled(ctx, bare, lines.fitting(TOKENS - HINTS - _cost(bare)), total, len(senders))
+    enabled = ctx.call.active.categories or ctx.modes.installed
+    facts = (vars(bare), vars(lines), total, len(senders), enabled)
+
+    def fitted() -> Status:
+        return _filled(bare, lines.fitting(TOKENS - HINTS - _cost(bare)), total, len(senders), enabled)
+
+    return ctx.remember(_Shown).status(ctx.actor, facts, fitted)
+
+
+class _Shown:
+    """What was shown last to each caller. Of a room in which nothing has happened since it is not put together again, and from
+    the second time on its text is kept with it."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[object, Status]] = {}
+
+    def status(self, who: str, facts: object, make: Callable[[], Status]) -> Status:
+        """What was made of the same facts, or what is made of them now."""
+        before, status = self._last.pop(who, (None, None))
+        if status is None or before != facts:
+            status = make()
+            if len(self._last) >= REMEMBERED:
+                del self._last[next(iter(self._last))]
+        else:
+            share(status)
+        self._last[who] = facts, status
+        return status
 
 
 def _most_first(sender: tuple[str, int]) -> tuple[int, str]:
@@ -237,7 +265,7 @@ class _Lines:
         return _Lines(agents, tasks, locks, senders)
 
 
-def _filled(ctx: Context, bare: Status, lines: _Lines, tasks: int, senders: int) -> Status:
+def _filled(bare: Status, lines: _Lines, tasks: int, senders: int, enabled: Collection[str]) -> Status:
     """The status with what is shown of so many tasks and senders, and what is not."""
     messages, locks = bare.messages, bare.locks
     assert messages is not None and locks is not None and bare.agents_total is not None
@@ -253,7 +281,7 @@ def _filled(ctx: Context, bare: Status, lines: _Lines, tasks: int, senders: int)
         tasks=lines.tasks,
         messages=evolve(messages, by_sender=dict(lines.senders)),
         locks=evolve(locks, files=lines.locks),
-        more=evolve(left, ask=_to_ask(ctx, left) or None),
+        more=evolve(left, ask=_to_ask(enabled, left) or None),
     )
 
 
@@ -292,9 +320,8 @@ def _fitting(lines: list[L], most: int) -> tuple[list[L], int]:
     return lines, spent
 
 
-def _to_ask(ctx: Context, left: More) -> list[str]:
-    """How to ask for what was left out, in the present mode."""
-    enabled = ctx.call.active.categories or ctx.modes.installed
+def _to_ask(enabled: Collection[str], left: More) -> list[str]:
+    """How to ask for what was left out, where these categories exist."""
     ask = []
     if left.agents:
         ask += [name for name, category in (("masc_agents", "health"), ("masc_who", "comm")) if category in enabled][:1]

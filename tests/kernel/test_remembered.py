@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from masc_core import WORKER, WRITE, Context, Message, hookimpl, tool
 from masc_core.convert import unstructure
 from masc_core.frozen import evolve, frozen
 from masc_core.identity import Client
@@ -22,7 +25,7 @@ from masc_core.remembered import (
 )
 from masc_core.render import render
 from masc_core.store.collections import Collection, _load, own_copies
-from masc_core.testing.app import MascApp
+from masc_core.testing.app import MascApp, masc_app
 
 CLIENT = Client(transport="http", source="test")
 
@@ -222,3 +225,35 @@ def test_lines_of_what_the_pipeline_added_are_not_those_of_the_result() -> None:
     whole = Whole([], [share(Shown("b"))])
     assert render({"warnings": [{"code": "told"}]}, "", whole) == "warnings:\n- code=told"
     assert render({"warnings": [{"code": "one"}, {"code": "two"}]}, "", whole) == "warnings:\n- code=one\n- code=two"
+
+
+CONSTANT = Shown("always the same")
+
+
+@tool(effect=WRITE, role=WORKER)
+async def masc_show(ctx: Context, words: Message = "hello") -> Shown:
+    """Show what many calls show."""
+    return share(CONSTANT)
+
+
+class Showing:
+    """A plugin with this tool."""
+
+    @hookimpl
+    def masc_tools(self, register: Callable[[Any], None]) -> None:
+        """One."""
+        register(masc_show)
+
+
+async def test_a_text_that_is_kept_says_nothing_of_the_call_before(tmp_path: Path) -> None:
+    async with masc_app(tmp_path, extra=[("showing", Showing())]) as masc:
+        plain, client = 'name="always the same"', masc.client()
+
+        async def text(agent: str, words: str = "hello") -> str:
+            return (await masc.outcome("masc_show", client, agent_name=agent, words=words)).text
+
+        assert await text("ann") == f"{plain} joined=true"
+        assert [await text("ann") for _ in range(3)] == [plain] * 3
+        assert await text("bob") == f"{plain} joined=true"
+        assert "redacted" in await text("bob", "my key is ghp_" + "aB3" * 12)
+        assert await text("bob") == plain
