@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-import anyio
 import mcp_types as types
 from mcp.server._streamable_http_modern import handle_modern_request
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http import EventStore
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Router
@@ -25,7 +25,7 @@ from masc_core.values import shown
 from masc_core.wire._delivery import DELIVERED, REFUSAL
 from masc_core.wire._limits import Disconnected, read_body, replay
 from masc_core.wire._origin import HostPolicy
-from masc_core.wire._protocol import CONNECTION, Connection
+from masc_core.wire._protocol import CONNECTION, MCP_PATH, Connection
 from masc_core.wire._replies import challenge, send_error, send_json, send_refusal
 from masc_core.wire._rpc import parse, request_id, rpc_error
 from masc_core.wire._sessions import MESSAGE, SessionManager
@@ -44,9 +44,8 @@ Admit = Callable[[Request], Awaitable[MascError | None]]
 """Says what a request without a message, GET or DELETE, is refused with for want of a good credential."""
 
 _METHODS: Final = {"POST", "GET", "DELETE"}
-_STREAMS: Final = (b"progressToken", b"/logLevel", b"subscriptions/listen", b"\\u")
-"""What a stateless request contains if its response may have to be a stream. A body with JSON escapes can hide these
-words, and is treated as if it did."""
+_UNCHECKED: Final = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""What the SDK would make anew for each request; Host and Origin have been checked before it sees one."""
 
 _ALLOW_MCP: Final = (b"allow", b"GET, POST, DELETE")
 _ALLOW_HEALTH: Final = (b"allow", b"GET, HEAD")
@@ -123,8 +122,9 @@ class McpApp:
         except Disconnected:
             return
         except asyncio.CancelledError:
-            # Only the server cancels at this level, when a request outlasts the time it has to stop.
-            if not sent.started:
+            # The server cancels a request that outlasts the time it has to stop, a lost connection its own.
+            connection: Connection | None = scope.get(CONNECTION)
+            if not sent.started and not (connection is not None and connection.lost):
                 await send_error(send, ShuttingDown(), [(b"connection", b"close")])
         except Exception:
             incident = uuid.uuid4().hex[:12]
@@ -140,7 +140,7 @@ class McpApp:
         if (reason := self._hosts.refusal(scope["headers"], server[1] or 0)) is not None:
             return await send_refusal(send, 403, reason)
         path = scope["path"]
-        if path == "/mcp":
+        if path == MCP_PATH:
             await self._mcp(scope, receive, send)
         elif path == "/health":
             await self._healthy(scope, send)
@@ -150,9 +150,14 @@ class McpApp:
             await _not_found(scope, receive, send)
 
     async def _routed(self, routes: Router, scope: Scope, receive: Receive, send: Send) -> None:
-        limits = self._options
-        body = await read_body(scope, receive, limit=limits.max_body, timeout=limits.body_timeout)
-        await routes(scope, replay(body, receive), send)
+        await routes(scope, replay(await self._body(scope, receive), receive), send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        connection: Connection | None = scope.get(CONNECTION)
+        timeout: float | None = self._options.body_timeout
+        if connection is not None and (connection.complete or connection.overdue):
+            timeout = None if connection.complete else 0.0
+        return await read_body(scope, receive, limit=self._options.max_body, timeout=timeout)
 
     async def _healthy(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -173,10 +178,7 @@ class McpApp:
             if self._admit is not None and (refusal := await self._admit(Request(scope))) is not None:
                 return await send_error(send, refusal, challenge(refusal))
             return await self._bodiless(version, session, scope, receive, send)
-        limits = self._options
-        connection: Connection | None = scope.get(CONNECTION)
-        timeout = None if connection is not None and connection.complete else limits.body_timeout
-        body = await read_body(scope, receive, limit=limits.max_body, timeout=timeout)
+        body = await self._body(scope, receive)
         receive = replay(body, receive)
         if version in MODERN_PROTOCOL_VERSIONS:
             await self._stateless(body, scope, receive, send)
@@ -196,16 +198,22 @@ class McpApp:
 
     async def _stateless(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         connection: Connection | None = scope.get(CONNECTION)
-        if connection is None or any(mark in body for mark in _STREAMS):
+        if connection is None or _may_stream(body):
             return await self._modern(False, scope, receive, send)
         # In this era a handler may emit only what its request asked for. Nothing asked: the plain JSON path, which
         # needs two tasks less. It does not watch for a disconnect, so the connection does it for us.
-        with anyio.CancelScope() as cancelled, connection.on_lost(cancelled.cancel):
+        task = asyncio.current_task()
+        if connection.lost or task is None:
+            return
+        connection.on_lost(task.cancel)
+        try:
             await self._modern(True, scope, receive, send)
+        finally:
+            connection.on_lost(None)
 
     async def _modern(self, plain: bool, scope: Scope, receive: Receive, send: Send) -> None:
         lifespan = self._sessions._lifespan_state
-        await handle_modern_request(self._server, None, plain, lifespan, scope, receive, send)
+        await handle_modern_request(self._server, _UNCHECKED, plain, lifespan, scope, receive, send)
 
     async def _bodiless(
         self, version: str | None, session: str | None, scope: Scope, receive: Receive, send: Send
@@ -255,6 +263,12 @@ class _Sent:
         await self._send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True
+
+
+def _may_stream(body: bytes) -> bool:
+    """Whether a stateless request may ask for what only a stream can bring. A body with JSON escapes can hide the words for
+    it, and is treated as if it did."""
+    return b"progressToken" in body or b"/logLevel" in body or b"subscriptions/listen" in body or b"\\u" in body
 
 
 async def _confirm(scope: Scope, sent: _Sent) -> None:

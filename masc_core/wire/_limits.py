@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from starlette.types import Message, Receive, Scope
 
 from masc_core.errors import PayloadTooLarge
 
-__all__ = ["Disconnected", "read_body", "replay"]
+__all__ = ["Disconnected", "declared", "read_body", "replay"]
 
 
 class Disconnected(Exception):
@@ -21,7 +22,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, timeout: floa
     Raises PayloadTooLarge as soon as the size is known to be over the limit, without reading further, TimeoutError
     for a body that does not end in time, and Disconnected.
     """
-    if _declared(scope) > limit:
+    if declared(scope["headers"]) > limit:
         raise PayloadTooLarge(limit_bytes=limit)
     if timeout is None:
         return await _collect(receive, limit)
@@ -63,8 +64,9 @@ async def _part(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def _declared(scope: Scope) -> int:
-    for name, value in scope["headers"]:
+def declared(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """The size of a body as its headers have it; 0 where they do not say."""
+    for name, value in headers:
         if name == b"content-length":
             # The HTTP parser has refused anything but digits already.
             return int(value) if value.isdigit() else 0

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import h11
@@ -18,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     from masc_core.wire.http import HttpOptions
 
-__all__ = ["CONNECTION", "Connection", "protocol_class"]
+__all__ = ["CONNECTION", "MCP_PATH", "Connection", "Patience", "protocol_class"]
 
 CONNECTION: Final = "masc.connection"
 """Scope key of the connection a request came on."""
@@ -26,7 +25,10 @@ CONNECTION: Final = "masc.connection"
 _LINGER: Final = 2.0
 """Seconds for which the rest of a refused body is discarded, so that the client reads the refusal."""
 
-_MAX_URL: Final = 8192
+MCP_PATH: Final = "/mcp"
+
+_SMALL_BODY: Final = 65_536
+"""Bytes that uvicorn holds without being asked to."""
 
 
 class Connection(Protocol):
@@ -36,8 +38,16 @@ class Connection(Protocol):
     def complete(self) -> bool:
         """The whole body of the current request has arrived."""
 
-    def on_lost(self, callback: Callable[[], None]) -> AbstractContextManager[None]:
-        """Call ``callback`` if the client disconnects inside this context, or has done so before."""
+    @property
+    def overdue(self) -> bool:
+        """The body of the current request has had its time, and has not arrived."""
+
+    @property
+    def lost(self) -> bool:
+        """The client has disconnected."""
+
+    def on_lost(self, callback: Callable[[], object] | None) -> None:
+        """Call ``callback`` when the client disconnects; None: nothing any more."""
 
     async def flushed(self) -> bool:
         """Wait until what was written has left the process; True if the client was there to the end."""
@@ -48,15 +58,22 @@ class _Limits:
 
     def __init__(self, options: HttpOptions) -> None:
         self.options = options
+        self.small_body = min(_SMALL_BODY, options.max_body)
+        # A chunk of one byte takes six. A parser keeps a header that does not end, also after a body or behind a request that
+        # is being answered.
+        self.message = 6 * options.max_body + 2 * options.max_headers
         self.waiting: dict[Any, None] = {}
         self.open = 0
 
 
 def protocol_class(options: HttpOptions) -> type[asyncio.Protocol]:
     """The protocol for one server: httptools where it is installed, else h11."""
-    limits = _Limits(options)
-    base: Any = _httptools(limits) if has_httptools() else _h11()
-    return type("Bounded", (base,), {"limits": limits})
+    base: type[Any] = _H11
+    if has_httptools():
+        from masc_core.wire._httptools import HttpTools
+
+        base = HttpTools
+    return type("Bounded", (base,), {"limits": _Limits(options)})
 
 
 def has_httptools() -> bool:
@@ -64,7 +81,7 @@ def has_httptools() -> bool:
     return importlib.util.find_spec("httptools") is not None
 
 
-class _Patience:
+class Patience:
     """The clock of one connection; mixed into a uvicorn protocol."""
 
     limits: _Limits
@@ -72,11 +89,14 @@ class _Patience:
     cycle: Any
     flow: Any
     loop: asyncio.AbstractEventLoop
+    overdue: bool = False
+    lost: bool = False
     _timer: asyncio.TimerHandle | None = None
-    _lost: bool = False
     _lingering: bool = False
     _received: int = 0
-    _callback: Callable[[], None] | None = None
+    _callback: Callable[[], object] | None = None
+    _held: Callable[[], None] | None = None
+    """Begins the request that waits for its body."""
 
     def begun(self) -> None:
         """A client has connected: it has header_timeout to say something."""
@@ -95,7 +115,8 @@ class _Patience:
             return
         if self.running():
             self._received = 0
-            self.calm()
+            if self._held is None:
+                self.calm()
             return
         self._received += size
         if self.discarding():
@@ -104,6 +125,7 @@ class _Patience:
             return
         if self._lingering:
             self.calm()
+            self._received = size  # what came before was a body
         if self._received > self.limits.options.max_headers:
             self.drop(b"431 Request Header Fields Too Large")
         elif self._timer is None:
@@ -119,7 +141,7 @@ class _Patience:
 
     def ended(self) -> None:
         """The connection is gone."""
-        self._lost = True
+        self.lost = True
         self.limits.open -= 1
         self.calm()
         if self._callback is not None:
@@ -141,8 +163,9 @@ class _Patience:
         self._timer = self.loop.call_later(_LINGER, self.transport.close)
 
     def drop(self, status: bytes) -> None:
-        """Answer with a bare status, if nothing was answered yet, and close."""
+        """Answer whatever is under way with a bare status, and close."""
         self.calm()
+        self._held = None
         if not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
             self.transport.close()
@@ -151,20 +174,13 @@ class _Patience:
     def complete(self) -> bool:
         return self.cycle is not None and not self.cycle.more_body
 
-    @contextmanager
-    def on_lost(self, callback: Callable[[], None]) -> Iterator[None]:
+    def on_lost(self, callback: Callable[[], object] | None) -> None:
         """See Connection."""
-        if self._lost:
-            callback()
         self._callback = callback
-        try:
-            yield
-        finally:
-            self._callback = None
 
     async def flushed(self) -> bool:
         """See Connection."""
-        if self._lost:
+        if self.lost:
             return False
         if not self.transport.is_closing():
             # A high-water mark of zero makes the transport say when its buffer is empty.
@@ -174,7 +190,21 @@ class _Patience:
             finally:
                 if not self.transport.is_closing():
                     self.transport.set_write_buffer_limits()
-        return not self._lost
+        return not self.lost
+
+    def hold(self, begin: Callable[[], None]) -> None:
+        """Begin a request once its body is there, which is mostly at once, or late; till then there is nothing to do for it."""
+        self.calm()
+        self._held = begin
+        self._timer = self.loop.call_later(self.limits.options.body_timeout, self.release, True)
+
+    def release(self, overdue: bool = False) -> None:
+        """Begin the request that was held, if one is."""
+        begin, self._held = self._held, None
+        if begin is not None:
+            self.overdue = overdue
+            self.calm()
+            begin()
 
     def _await_headers(self) -> None:
         timeout = self.limits.options.header_timeout
@@ -182,87 +212,30 @@ class _Patience:
         self.limits.waiting[self] = None
 
 
-def _httptools(limits: _Limits) -> type[Any]:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+class _H11(Patience, H11Protocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.begun()
 
-    class Bounded(_Patience, HttpToolsProtocol):
-        _complete: bool = True
-        _size: int = 0
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._introduce()
+        self.heard(len(data))
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.begun()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended()
+        super().connection_lost(exc)
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self.heard(len(data))
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._introduce()
+        if self.discarding():
+            self.linger()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.ended()
-            super().connection_lost(exc)
+    def discarding(self) -> bool:
+        return not self.running() and self.conn.their_state is h11.SEND_BODY
 
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
-            self._complete = False
-            self._size = 0
-
-        def on_url(self, url: bytes) -> None:
-            super().on_url(url)
-            if len(self.url) > _MAX_URL:
-                raise ValueError("the URL is too long")
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._size += len(name) + len(value)
-            if self._size > limits.options.max_headers or len(self.headers) >= limits.options.max_header_count:
-                raise ValueError("the headers are too long")
-            # The parser leaves the optional white space after a value (RFC 9110, 5.5) to us.
-            super().on_header(name, value.strip(b" \t"))
-
-        def on_message_complete(self) -> None:
-            self._complete = True
-            super().on_message_complete()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self.discarding():
-                self.linger()
-
-        def discarding(self) -> bool:
-            # Once the next request begins, the incomplete one is another than the answered one.
-            answered = self.cycle is not None and self.cycle.response_complete
-            return answered and not self._complete and self.cycle.scope is self.scope
-
-    return Bounded
-
-
-def _h11() -> type[Any]:
-    class Bounded(_Patience, H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self.begun()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._introduce()
-            self.heard(len(data))
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.ended()
-            super().connection_lost(exc)
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._introduce()
-            if self.discarding():
-                self.linger()
-
-        def discarding(self) -> bool:
-            return not self.running() and self.conn.their_state is h11.SEND_BODY
-
-        def _introduce(self) -> None:
-            # The task that serves a new request has been created, but it has not run yet.
-            if self.running():
-                self.cycle.scope.setdefault(CONNECTION, self)
-
-    return Bounded
+    def _introduce(self) -> None:
+        # The task that serves a new request has been created, but it has not run yet.
+        if self.running():
+            self.cycle.scope.setdefault(CONNECTION, self)

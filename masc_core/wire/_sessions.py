@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import anyio
 import mcp_types as types
-from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http import EventMessage, EventStore, StreamableHTTPServerTransport
@@ -22,6 +21,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from masc_core.wire._delivery import DELIVERED
+from masc_core.wire._inbox import Inbox
 from masc_core.wire._replies import send_json
 from masc_core.wire._rpc import dump, rpc_error
 
@@ -32,8 +32,6 @@ MESSAGE: Final = "masc.message"
 
 _PING: Final = 15.0
 """Seconds of silence after which a stream starts, or sends a comment, so that proxies keep it open."""
-
-_BUFFER: Final = 16
 
 
 class SessionManager(StreamableHTTPSessionManager):
@@ -148,17 +146,18 @@ class SessionTransport(StreamableHTTPServerTransport):
         finally:
             await self._clean_up_memory_streams(key)
 
-    async def _first(self, replies: MemoryObjectReceiveStream[EventMessage]) -> EventMessage | None:
+    async def _first(self, replies: Inbox) -> EventMessage | None:
         try:
-            return await _next(replies)
+            return await replies.receive(_PING)
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             if self.is_terminated:
                 raise anyio.ClosedResourceError from None
             return None  # the handler closed its stream before it had said anything (SEP-1699)
 
-    def _open(self, key: str) -> MemoryObjectReceiveStream[EventMessage]:
-        self._request_streams[key] = anyio.create_memory_object_stream[EventMessage](_BUFFER)
-        return self._request_streams[key][1]
+    def _open(self, key: str) -> Inbox:
+        inbox = Inbox()
+        self._request_streams[key] = inbox, inbox  # type: ignore[assignment]
+        return inbox
 
     async def _send_answer(self, asked: types.JSONRPCRequest, event: EventMessage, send: Send) -> None:
         # A refused handshake established nothing; a status over 399 makes the manager forget the session.
@@ -175,7 +174,7 @@ class SessionTransport(StreamableHTTPServerTransport):
         self,
         priming: bytes,
         first: EventMessage | None,
-        replies: MemoryObjectReceiveStream[EventMessage],
+        replies: Inbox,
         receive: Receive,
         send: Send,
     ) -> EventMessage | None:
@@ -190,10 +189,10 @@ class SessionTransport(StreamableHTTPServerTransport):
             tasks.cancel_scope.cancel()
         return answer
 
-    async def _forward(self, replies: MemoryObjectReceiveStream[EventMessage], send: Send) -> EventMessage | None:
+    async def _forward(self, replies: Inbox, send: Send) -> EventMessage | None:
         try:
             while True:
-                event = await _next(replies)
+                event = await replies.receive(_PING)
                 await _part(send, b": ping\r\n\r\n" if event is None else _event(event))
                 if event is not None and _is_answer(event):
                     return event
@@ -214,17 +213,6 @@ class SessionTransport(StreamableHTTPServerTransport):
             (b"x-accel-buffering", b"no"),
             (b"mcp-session-id", (self.mcp_session_id or "").encode()),
         ]
-
-
-async def _next(replies: MemoryObjectReceiveStream[EventMessage]) -> EventMessage | None:
-    """The next message for a request, or None after a silence."""
-    try:
-        return replies.receive_nowait()
-    except anyio.WouldBlock:
-        pass
-    with anyio.move_on_after(_PING):
-        return await replies.receive()
-    return None
 
 
 async def _until_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:

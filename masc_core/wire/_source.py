@@ -54,7 +54,8 @@ def source_of(peer: str, headers: Headers, trusted: Sequence[Network]) -> str:
 
 def bearer(headers: Headers) -> str | None:
     """The token in ``Authorization: Bearer``; empty, which is none that fits, where there are several."""
-    given = headers.getlist("authorization")
+    if not (given := headers.getlist("authorization")):
+        return None
     found = [value.partition(" ")[2].strip() for value in given if value.partition(" ")[0].lower() == "bearer"]
     if not found:
         return None

@@ -42,6 +42,7 @@ from masc_core.wire._dialog import dialog_of, input_required_result
 from masc_core.wire._health import HealthPage
 from masc_core.wire._offers import FIXED_TTL_MS, Look, Offers, publish_changes, schemas_with_headers, send_changes
 from masc_core.wire._results import progress_of, tool_result
+from masc_core.wire._server import McpServer
 from masc_core.wire._source import Network, bearer, is_loopback, source_of
 from masc_core.wire.stdio import Deliveries
 from masc_core.wire.versions import advertise_every_version
@@ -122,8 +123,11 @@ class Adapter:
         return self.server.create_initialization_options()
 
     def _build(self) -> Server[Any]:
-        server: Server[Any] = Server(
+        server = McpServer(
             "masc",
+            self._changing,
+            # What tools of others return has been checked by nobody.
+            in_shape=self._kernel.registry.faults is None,
             version=masc_core.__version__,
             title="MASC",
             instructions=INSTRUCTIONS,
@@ -134,15 +138,9 @@ class Adapter:
             on_subscriptions_listen=self._subscribe,
             **Offers(self._kernel, self._look, self._client).handlers,
         )
-        if not any(name.startswith("OTEL_EXPORTER") or name == "OTEL_TRACES_EXPORTER" for name in os.environ):
-            server.middleware.clear()
         if self._stdio is None:
             server.middleware.append(self._admitting)
-        create, changing = server.create_initialization_options, self._changing
-        # The HTTP session manager asks the server itself; list changes are announced there too.
-        server.create_initialization_options = (  # type: ignore[method-assign]
-            lambda options=None, *a, **k: create(options or changing, *a, **k)
-        )
+        server.middleware.append(server.answer_calls)
         advertise_every_version(server)
         return server
 
@@ -265,21 +263,21 @@ class Adapter:
         return evolve(client, selection=self._kernel.modes.check("full", (), "url"))
 
     def _http_client(self, request: HttpRequest, version: str) -> Client:
-        agent, selection = self._endpoint(request.scope["query_string"])
-        agent = agent or request.headers.get(AGENT_HEADER)
-        bindings: list[str] = []
-        if agent:
-            bindings.append(f"agent:{agent_name('agent', agent).lower()}")
-        if version not in MODERN_PROTOCOL_VERSIONS and (session := request.headers.get("mcp-session-id")):
-            bindings.append(f"session:{session}@{self._process.removeprefix('process:')}")
-        source = source_of(request.client.host if request.client else "http", request.headers, self._proxies)
+        scope, headers = request.scope, request.headers
+        agent, selection = self._endpoint(scope["query_string"])
+        agent = agent or headers.get(AGENT_HEADER)
+        bindings: tuple[str, ...] = (f"agent:{agent_name('agent', agent).lower()}",) if agent else ()
+        if version not in MODERN_PROTOCOL_VERSIONS and (session := headers.get("mcp-session-id")):
+            bindings += (f"session:{session}@{self._process.removeprefix('process:')}",)
+        peer = scope.get("client")
+        source = source_of(peer[0] if peer else "http", headers, self._proxies)
         return Client(
             "http",
             source,
             agent or None,
-            tuple(bindings),
+            bindings,
             selection or self._selection,
-            token=bearer(request.headers),
+            token=bearer(headers),
             remote=not is_loopback(source),
             exposed=self._exposed,
         )

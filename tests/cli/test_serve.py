@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import subprocess
@@ -58,7 +59,11 @@ async def test_http_says_where_it_is_and_starts_without_a_trace(project: Path) -
             added = await client.call_tool("masc_add_task", {"title": "Fix login"})
             assert added.structured_content is not None
             assert added.structured_content["task"]["created_by"] == "claude"
-        assert orjson.loads((project / ".masc/server.json").read_bytes())["url"] == url
+        file = project / ".masc/server.json"
+        async with asyncio.timeout(20):
+            while not file.exists():  # the server writes it beside the call that made the room
+                await asyncio.sleep(0.01)
+        assert orjson.loads(file.read_bytes())["url"] == url
         assert ended(process) == (0, "", "")
     assert not (project / ".masc/server.json").exists()
 

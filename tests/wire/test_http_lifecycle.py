@@ -72,6 +72,7 @@ async def test_a_call_that_does_not_finish_is_cancelled_after_the_stop_timeout()
         running.stopping.set()
         await asyncio.wait_for(running.task, BOUND)
         assert running.echo.cancelled.is_set()
+        assert (await client.closed()).startswith(b"HTTP/1.1 503")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
