@@ -1,6 +1,8 @@
 """The yardstick: one echo tool on the bare SDK, over stdio or HTTP, with nothing of MASC in it.
 
-``python benchmarks/echo_server.py stdio`` or ``… http``, which prints its URL to stderr.
+``python benchmarks/echo_server.py stdio`` or ``… http``, which prints its URL to stderr. ``… documented`` is the same over
+HTTP with the SDK's high-level server and the settings that its documentation leaves as they are: answers as streams, a line
+of log for each request.
 """
 
 from __future__ import annotations
@@ -52,14 +54,31 @@ async def over_stdio() -> None:
 
 async def over_http() -> None:
     """Serve a free port on loopback, with JSON answers."""
+    await _serve(build().streamable_http_app(json_response=True), "warning")
+
+
+async def as_documented() -> None:
+    """Serve a free port on loopback, as ``MCPServer.run`` does."""
+    from mcp.server import MCPServer  # takes its time, which the others' start must not
+
+    server = MCPServer("echo")
+
+    @server.tool()
+    def echo(text: str) -> str:
+        """Say it again."""
+        return text
+
+    await _serve(server.streamable_http_app(), "info")
+
+
+async def _serve(app: Any, log_level: str) -> None:
     # Named as TCP, or asyncio leaves Nagle's algorithm on and every answer waits 40 ms for an acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    app = build().streamable_http_app(json_response=True)
-    config = uvicorn.Config(app, log_level="warning")
+    config = uvicorn.Config(app, log_level=log_level)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
 if __name__ == "__main__":
-    asyncio.run(over_http() if "http" in sys.argv else over_stdio())
+    asyncio.run(as_documented() if "documented" in sys.argv else over_http() if "http" in sys.argv else over_stdio())
