@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from postgres_support import soon
+from redis import Redis
 from room_support import ENVIRONMENT, KEY, MASC, Ran, convert, convert_in_background, inner, masc, sealed_driver
 from sealed_support import random_word
 
@@ -29,6 +31,8 @@ from masc_core.testing import MascApp
 
 RECORDS = 1000
 PROGRESS_KEY = Key(PROGRESS.name, STATE_ID)
+_NAMES = {"postgres": ("MASC_POSTGRES_URL", "application_name"), "redis": ("MASC_REDIS_URL", "client_name")}
+"""Where the URL of a store is, and what in it names a connection."""
 
 
 class Room:
@@ -61,7 +65,8 @@ class Room:
 
         async with self.driver() as driver:
             before = (await progress()).get("migration")
-            environment = {**ENVIRONMENT, **self.env, "MASC_ENCRYPTION_KEY": KEY}
+            name = random_word()
+            environment = {**ENVIRONMENT, **self.env, **self._calling_itself(name), "MASC_ENCRYPTION_KEY": KEY}
             with subprocess.Popen(
                 [*MASC, *arguments], cwd=self.path, env=environment, stderr=subprocess.PIPE
             ) as process:
@@ -70,9 +75,25 @@ class Room:
                         assert process.poll() is None, process.communicate()
                 finally:
                     os.kill(process.pid, signal.SIGKILL)
+            # What a killed process has sent is carried out all the same.
+            await soon(lambda: not self._is_connected(name))
             done = int((await progress())["done"])
         assert 0 < done < RECORDS
         return done
+
+    def _calling_itself(self, name: str) -> dict[str, str]:
+        variable, option = _NAMES[self.env["MASC_STORAGE_TYPE"]]
+        url = self.env[variable]
+        return {variable: f"{url}{'&' if '?' in url else '?'}{option}={name}"}
+
+    def _is_connected(self, name: str) -> bool:
+        """Whether the server has not yet noticed the end of the process that called itself so."""
+        if (url := self.env.get("MASC_REDIS_URL")) is not None:
+            with Redis.from_url(url) as redis:
+                return name in {client["name"] for client in redis.client_list()}
+        with psycopg.connect(self.env["MASC_POSTGRES_URL"]) as db:
+            found = db.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = %s", (name,))
+            return found.fetchone() is not None
 
 
 @pytest.fixture(params=["postgres", "redis"])
