@@ -51,7 +51,11 @@ class TestProcesses:
             assert [e.seq for e in await store.read_log("claims", limit=500)] == list(range(1, 201))
 
     async def test_kill_9_leaves_nothing_half_done(
-        self, make_postgres: Make, postgres_url: str, postgres_cluster: str
+        self,
+        make_postgres: Make,
+        postgres_url: str,
+        postgres_cluster: str,
+        postgres_admin: psycopg.Connection[object],
     ) -> None:
         acknowledged = 0
         for cycle in range(4):
@@ -61,6 +65,8 @@ class TestProcesses:
             for _ in range(5 + 7 * cycle):
                 acknowledged = int(await worker.line())
             acknowledged = max([acknowledged, *worker.kill()])
+            # What a killed process has sent is carried out all the same.
+            await soon(lambda: not connections(postgres_admin))
             async with make_postgres() as store:
                 (head,), (n,) = await store.heads(["log"]), await store.get([Key("numbers", "n")])
                 assert n is not None

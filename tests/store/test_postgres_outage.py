@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import psycopg
 import pytest
 from postgres_own import OwnServer
-from postgres_support import listens
+from postgres_support import connections, listens, soon
 from postgres_worker import N, Worker
 
 from masc_core.errors import StartError, StorageUnavailable
@@ -48,6 +48,9 @@ async def test_a_server_restarted_in_mid_load_loses_nothing_acknowledged(
         while said[-1] == '"storage_unavailable"':
             said.append((await worker.line()).strip())
     said += [str(n) for n in worker.kill()]
+    with psycopg.connect(running.url, autocommit=True) as db:
+        # What a killed process has sent is carried out all the same.
+        await soon(lambda: not connections(db))
     acknowledged = [int(n) for n in said if n.isdecimal()]
     async with PostgresDriver(running.url, cluster=postgres_cluster) as store:
         (head,), (n,) = await store.heads(["log"]), await store.get([N])
