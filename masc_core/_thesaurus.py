@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ALIKE", "ASKING", "CHANGING", "COMMON", "OPPOSITES", "SAME"]
+__all__ = ["ALIKE", "ASKING", "CHANGING", "SAME"]
 
 ASKING = frozenset(
     "am any anybody anyone anything anywhere are await breakdown browse check compare count current dashboard did "
@@ -230,29 +230,3 @@ dead stuck lost gone
 crypt encrypt secret
 """
 """Words that count, to a degree, for the others of their line."""
-
-COMMON = """
-go come one two set let back take put here now only last long good else thing stuff already not anything nobody like same
-bit way time away around through far even ever soon later right sure really certain different up day hour find stop tell
-finish room agent own everything anyone help
-"""
-"""Words of so many questions that they say little about any."""
-
-OPPOSITES = """
-lock reserve hold protect block keep secure book prevent extend renew nobody need want
-unlock release free relinquish give return finish let lift unblock drop remove off may can
-open start begin establish set connect create speak talk call new need want
-close end finish hang stop disconnect cut break off drop terminate
-enable start activate protect require need want enforce secure harden
-disable stop quit cease remove drop lift abolish relax allow let open revert plain
-create make new give get need want set add separate isolate
-remove drop discard throw tear prune clean wipe finish merge obsolete unused leftover
-approve allow accept permit grant let confirm yes agree fine authorise authorize
-reject deny refuse forbid veto against wrong down negative
-interrupt human need want require get before seek must check
-approve allow accept permit grant give yes agree confirm resume continue authorise authorize
-join enter connect register login introduce
-leave exit quit finish off
-"""
-"""Words that ask for a tool, and below them those that ask for the one that undoes it; the first of each line is in its
-name. Of a query the first such word tells."""

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
-from masc_core._opposites import Opposites
-from masc_core._thesaurus import ALIKE, ASKING, CHANGING, COMMON, SAME
+from masc_core._thesaurus import ALIKE, ASKING, CHANGING, SAME
+from masc_core.asked import Asked, questions_for
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
 from masc_core.contracts import Contract, contract_of
@@ -41,41 +41,15 @@ _FAVOUR = 1.6
 """What a tool that only shows counts more for a question, and one that changes something for an order."""
 _ASIDE = 1.4
 """What a tool counts more for an order that is charged as a reading one but leaves something behind, such as a heartbeat."""
-_SWITCH = re.compile(r"\b(?:switch|turn)(?:ed|ing)?\b(.{1,40}?)\b(on|off)\b")
-_LEADS = (
-    "hey|hi|hello|please|pls|now|just|and|so|then|well|also|quickly",
-    "(?:can|could|would|will) (?:you|we|i|somebody|someone)",
-    "i(?: woul|')d like(?: you)?(?: to)?",
-    "i(?: really)?(?: want| need| have|'ve got| wish| am going|'m going|'m about| am about| must| should)(?: you)? to",
-    "i must|i should|we (?:want|need|have) to|we (?:should|must)",
-    "it(?: i|')s time to|time to|go ahead and|help me(?: to)?",
-    "(?:how|where) (?:do|can|should|could|would) (?:i|we|you|one)|how to|(?:is there )?an?y? way to|to",
-    "(?:give|get|tell|show|bring|hand|send|notify|let)(?: me| us)?(?: an?| the)?(?: short| full| quick)?"
-    "(?= (?:as soon|when|what|which|who|how|know|overview|list|summary|roster|snapshot|digest|total|history|breakdown)\\b)",
-)
-_LEAD = re.compile(rf"\W*(?:(?:{'|'.join(_LEADS)})\b[\s,]*)+")
-"""What people say before they say what they want."""
+_HARMLESS = 1.3
+"""What a tool that only shows counts more where nothing tells, as in "encryption": to be shown too much costs little."""
+_SWITCH = re.compile(r"\b(switch|turn)(?:ed|ing)?\b(.{1,40}?) (on|off)\b")
 _CLAUSE = re.compile(r"[;,.:!?]\s+|\b(?:and|so|but|then|please)\s+")
 """Where a sentence may come to its point."""
-_NUMBERED = re.compile(r"\b([a-z]+)[- ]#?\d+\b")
-_TAKES = 1.5
-"""What a tool counts more that takes what a query names with a number, such as task-7."""
-_PATH = re.compile(r"\S*(?:\w[./]\w|\w/)\S*|(?<!\S)(?:\.|[.~]*/)\S*\w\S*")
-_SUFFIX = re.compile(r"[^/]\.\w+\W*$|^\.\w+\W*$")
-"""A path ends in a suffix if it is a file's; any other may be where a room or a project is, which no tool for files takes."""
-_PAUSE = re.compile(
-    r"\b(?:pause|suspend|sleep|hold|rest|idle|block|stay|sit|do nothing)"
-    r"(?: me| myself| here| still| on| everything)* (?=(?:until|till)\b)"
-)
-"""What is done until something happens is to wait, whatever it is called."""
-_DOING = re.compile(r"\b(what(?: is| are|'s|'re)?(?: \w+){1,3}) (?:doing|up to|busy with)\b")
-"""Words that say nothing elsewhere and are all there is here."""
-_ABOUT = re.compile(
-    r"(?<=\w )(?:(?<!what )(?<!how )(?<!me )(?<!us )(?<!know )(?<!knows )(?:about|regarding|concerning) (?!to\b)"
-    r"|before (?=(?:i|we|you|he|she|it|they)\b))([^;,.:!?]+?)(?= (?:in|from|with|for|to|at|by)\b|[;,.:!?]|$)"
-)
-"""What something is about, or comes before, is not what is wanted now."""
-_TITLE = re.compile(r"\"[^\"]+\"|\u201c[^\u201d]+\u201d|`[^`]+`|(?<!\w)'[^']+'(?!\w)")
+_TRUST = 0.2
+"""The weight of what is known to be asked of the tools, against their own words: they are in no relation of probability."""
+_UNASKED = 1e-4
+"""The least share of a tool whose questions are known: they are never all."""
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
 ToolName = Annotated[str, Bound(minLength=1, maxLength=64)]
@@ -127,30 +101,22 @@ class Finder:
         self._contracts = modes.contracts(modes.installed)
         numbered = list(enumerate(self._contracts))
         self._shows = {i: _FAVOUR for i, contract in numbered if contract.tool.limit == "read"}
+        self._harmless = {i: _HARMLESS for i, contract in numbered if contract.tool.reads}
         self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
         self._changes |= {i: _ASIDE for i in self._shows if not self._contracts[i].tool.reads}
-        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME, COMMON)
-        self._opposites = Opposites(
-            [contract.tool.name.removeprefix("masc_") for contract in self._contracts], self._index.meanings
-        )
-        self._takes = [frozenset(self._index.words(_things(contract))) for contract in self._contracts]
+        self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME)
+        self._names = [sorted(contract.tool.name.removeprefix("masc_").split("_")) for contract in self._contracts]
+        self._asked = Asked(questions_for([contract.tool for contract in self._contracts]))
 
     def find(self, query: str) -> list[Contract]:
-        """The tools for a query, best first; one that is named exactly goes before all others."""
-        name = "_".join(query.lower().split())
-        exact = [c for c in self._contracts if c.tool.name in {name, f"masc_{name}"}]
-        query = _plain(query)
-        intent = self._intent(query)
-        # Who asks whether something is on or off wants neither switch.
-        against = {} if intent is self._shows else self._opposites.factors(query)
-        named = frozenset(self._index.words(" ".join(_NUMBERED.findall(query))))
-        factors = {
-            i: intent.get(i, 1.0) * against.get(i, 1.0) * (_TAKES if named & takes else 1.0)
-            for i, takes in enumerate(self._takes)
-        }
-        aside = " ".join(_ABOUT.findall(query))
-        ranked = self._index.ranked(_ABOUT.sub(" ", query) if aside else query, factors, aside)
-        return exact + [c for i in ranked if (c := self._contracts[i]) not in exact]
+        """The tools for a query, best first; one that is named, its words in any order, goes before all others."""
+        query = _SWITCH.sub(r"\1 \3\2", query.lower().replace("\u2019", "'"))
+        named = sorted(query.removeprefix("masc_").replace("_", " ").split())
+        exact = [c for c, words in zip(self._contracts, self._names, strict=True) if words == named]
+        factors = dict(self._intent(query))
+        for i, share in self._asked.shares(query).items():
+            factors[i] = factors.get(i, 1.0) * (share + _UNASKED) ** _TRUST
+        return exact + [c for i in self._index.ranked(query, factors) if (c := self._contracts[i]) not in exact]
 
     def _intent(self, query: str) -> Mapping[int, float]:
         """What the first word that says it makes count more."""
@@ -160,24 +126,7 @@ class Finder:
                 return self._shows
             if word in CHANGING:
                 return self._changes
-        return {}
-
-
-def _plain(query: str) -> str:
-    """A query that begins with what is wanted, whose "turn the light on" says "turn on", and that names no file and no
-    title: which one, no tool's words can tell."""
-    query = query.lower().replace("\u2019", "'")
-    query = _TITLE.sub(" ", query).strip() or query
-    query = _SWITCH.sub(lambda found: f"turn {found[2]}{found[1]}", query)
-    query = _DOING.sub(r"\1 happening", _PAUSE.sub("wait ", query))
-    query = " ".join(_PATH.sub(lambda found: " file " if _SUFFIX.search(found[0]) else " directory ", query).split())
-    lead = _LEAD.match(query)
-    return query[lead.end() :] if lead else query
-
-
-def _things(contract: Contract) -> str:
-    """What the arguments of a tool number or identify: task for ``task_id``, step for ``source_step``."""
-    return " ".join(name.removesuffix("_id").split("_")[-1] for name in contract.input["properties"])
+        return self._harmless
 
 
 def _text(contract: Contract) -> Mapping[str, str]:
@@ -211,7 +160,8 @@ async def masc_find_tools(
         return Found([], 0, False, [_category(modes, name) for name in modes.installed])
     found = modes.contracts([category] if category else modes.installed)
     if query is not None:
-        found = [c for c in modes.finder.find(query) if category in (None, c.tool.category)]
+        finder = await modes.made_finder()
+        found = [c for c in finder.find(query) if category in (None, c.tool.category)]
     most = limit or (_LIMIT if query else len(found))
     shown = [_found(ctx, contract, detail) for contract in found[:most]]
     names = None if found else [CategoryTools(name) for name in modes.installed]

@@ -31,12 +31,7 @@ _SLIPPING = 5
 """How long a word is at least that may be a slip: one letter makes too many short words another one."""
 _FIRST = 1.25
 """What the first word counts: of an order it is the verb."""
-_FAINT = 0.3
-"""What a word counts that is said aside, such as what a vote is about."""
-_COMMON = 0.25
-"""The share of the texts that a common word counts as if it were in, where it is in fewer: a few texts do not show how
-common a word is."""
-_WEAK = 0.3
+_WEAK = 0.08
 """What scores less than this part of the best is no answer."""
 
 
@@ -44,7 +39,7 @@ class Index:
     """Texts with named fields, each field with a weight and a strength of length normalisation (0 to 1).
 
     ``same`` has groups of words that are one word, ``alike`` groups of words that stand for one another to a degree; one
-    group a line, the words of a phrase joined by ``_``. ``common`` has words that are in many questions of any kind.
+    group a line, the words of a phrase joined by ``_``.
     """
 
     def __init__(
@@ -53,7 +48,6 @@ class Index:
         weights: Mapping[str, tuple[float, float]],
         alike: str = "",
         same: str = "",
-        common: str = "",
     ) -> None:
         # A stemmer for thirty languages takes 20 ms to import; most servers never search.
         from snowballstemmer import stemmer  # type: ignore[import-untyped]
@@ -65,10 +59,9 @@ class Index:
         # The longest first: "no longer needed" before "no longer".
         phrases = sorted((words for words in self._one if " " in words), key=len, reverse=True)
         self._phrase = re.compile(rf"\b(?:{'|'.join(phrases) or '(?!)'})\b")
-        fields = [{name: self._words(text.get(name, ""), stem) for name in weights} for text in texts]
+        fields = [{name: self.words(text.get(name, "")) for name in weights} for text in texts]
         mean = {name: max(1.0, sum(len(f[name]) for f in fields) / max(1, len(fields))) for name in weights}
         self._count = len(fields)
-        self._common = frozenset(self._words(common, stem))
         weighted = [
             _sum(
                 {
@@ -84,7 +77,7 @@ class Index:
         self._worths: dict[str, Mapping[int, float]] = {}
         self._alike: dict[str, set[str]] = {}
         for group in alike.splitlines():
-            stems = {word for entry in group.split() for word in self._words(entry, stem)}
+            stems = {word for entry in group.split() for word in self.words(entry)}
             for word in stems:
                 self._alike.setdefault(word, set()).update(stems - {word})
         stem.freeze()
@@ -97,16 +90,12 @@ class Index:
                 postings.setdefault(word, {})[i] = self._rarity(word) * weight / (_SATURATION + weight)
         return postings
 
-    def ranked(self, query: str, factors: Mapping[int, float] | None = None, aside: str = "") -> list[int]:
+    def ranked(self, query: str, factors: Mapping[int, float] | None = None) -> list[int]:
         """The numbers of the texts that answer a query, best first; ties in the order given. ``factors`` say which texts
-        count more, or less; ``aside`` is said too, but counts little."""
+        count more, or less."""
         much = dict.fromkeys(map(self._known, dict.fromkeys(self.words(query))), 1.0)
         much |= dict.fromkeys(list(much)[:1], _FIRST)
         shares = {word: self._rarity(word) for word in much}
-        for word in map(self._known, self.words(aside)):
-            if word not in much:
-                much[word] = _FAINT
-                shares[word] = self._rarity(word) * _FAINT
         total = sum(shares.values()) or 1.0
         gained: dict[int, float] = {}
         met: dict[int, float] = {}
@@ -122,11 +111,9 @@ class Index:
 
     def words(self, text: str) -> list[str]:
         """What is compared of a text: stems, what means the same made one, without the words that say nothing."""
-        return self._words(text, self._stem)
-
-    def meanings(self, text: str) -> list[str]:
-        """As :meth:`words`, with those that say nothing about a text: "need" tells what is wanted of it."""
-        return self._meanings(text, self._stem)
+        stems = self._phrase.sub(lambda found: self._one[found[0]], _stems(text, self._stem))
+        meant = (self._one.get(word, word) for word in stems.split())
+        return [word for word in meant if word not in self._stop]
 
     def _worth(self, word: str) -> Mapping[int, float]:
         """What each text gains by having a word, or the best of those that mean much the same."""
@@ -139,9 +126,7 @@ class Index:
         return self._worths.get(word, {})
 
     def _rarity(self, word: str) -> float:
-        n: float = self._frequency[word]
-        if word in self._common:
-            n = max(n, self._count * _COMMON)
+        n = self._frequency[word]
         return math.log(1 + (self._count - n + 0.5) / (n + 0.5))
 
     def _known(self, word: str) -> str:
@@ -149,13 +134,6 @@ class Index:
         if word in self._frequency or word in self._alike or len(word) < _SLIPPING:
             return word
         return next((other for other in self._frequency if _one_slip(word, other)), word)
-
-    def _words(self, text: str, stem: Callable[[str], str]) -> list[str]:
-        return [word for word in self._meanings(text, stem) if word not in self._stop]
-
-    def _meanings(self, text: str, stem: Callable[[str], str]) -> list[str]:
-        stems = self._phrase.sub(lambda found: self._one[found[0]], _stems(text, stem))
-        return [self._one.get(word, word) for word in stems.split()]
 
 
 class _Stems(dict[str, str]):

@@ -12,7 +12,7 @@ class Finding:
     """One thing to mend."""
 
     rule: str
-    """Which rule: package, load, names, descriptions, effects, contracts, examples, hooks, tokens or docs."""
+    """Which rule: package, load, names, descriptions, effects, contracts, examples, hooks, questions, tokens or docs."""
     where: str
     """The file or the tool."""
     what: str

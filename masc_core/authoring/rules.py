@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from masc_core.asked import QUESTIONS, place_of, read_questions
 from masc_core.authoring.findings import Finding
 from masc_core.authoring.package import Package, normal
 from masc_core.contracts import Contract
@@ -16,7 +17,16 @@ from masc_core.render import printable
 from masc_core.schema_files import compare_contracts
 from masc_core.tools import READER, CallerUse, Effect
 
-__all__ = ["MAX_DESCRIPTION", "MAX_TOKENS", "contract_files", "of_package", "of_resources", "of_tool", "usable"]
+__all__ = [
+    "MAX_DESCRIPTION",
+    "MAX_TOKENS",
+    "contract_files",
+    "of_package",
+    "of_resources",
+    "of_tool",
+    "questions",
+    "usable",
+]
 
 MAX_TOKENS = 200
 """What one listed tool may cost a conversation."""
@@ -171,3 +181,20 @@ def usable(contracts: Iterable[Contract]) -> Iterator[Finding]:
                     "examples", contract.tool.name, f"example {dict(example)} is refused: {error}",
                     "declare examples=[{…}] in @tool, each an object with the tool's arguments",
                 )  # fmt: skip
+
+
+def questions(contracts: Sequence[Contract]) -> Iterator[Finding]:
+    """Files of questions that no search can use."""
+    for package in sorted({place_of(contract.tool) for contract in contracts}):
+        own = {contract.tool.name for contract in contracts if place_of(contract.tool) == package}
+        try:
+            others = read_questions(package).keys() - own
+        except ValueError as error:
+            yield Finding(
+                "questions", f"{package}/{QUESTIONS}", f"it cannot be used: {error}",
+                'write {"tool_name": ["what somebody says who wants it", …], …}',
+            )  # fmt: skip
+        else:
+            for name in sorted(others):
+                what = "no tool of this package has that name"
+                yield Finding("questions", f"{package}/{QUESTIONS}: {name[:80]}", what, "rename the key or take it out")

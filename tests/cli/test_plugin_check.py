@@ -242,6 +242,25 @@ def test_resources_and_prompts_are_read_and_routes_compiled(tmp_path: Path) -> N
     assert "route '/{id:nosuch}' cannot be matched" in route.what
 
 
+SHAPE = "it must be an object of tool names, each with a list of questions"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"acme_hello": ["greet"]}', []),
+        ('{"acme_helo": ["greet"]}', ["no tool of this package has that name"]),
+        ('["greet"]', [f"it cannot be used: {SHAPE}"]),
+        ('{"acme_hello": "greet"}', [f"it cannot be used: {SHAPE}"]),
+        ("{", ["it cannot be used: unexpected end of data: line 1 column 2 (char 1)"]),
+    ],
+)
+def test_questions_that_no_search_can_use_are_found(content: str, told: list[str], tmp_path: Path) -> None:
+    package = write_package(tmp_path / "asked", QUIET)
+    (package / "src" / "acme_plugin" / "questions.json").write_text(content)
+    assert [f.what for f in found(package) if f.rule == "questions"] == told
+
+
 @pytest.mark.parametrize("content", [None, "[project", "[tool.x]\n", '[project]\nversion = "1"\n'])
 def test_what_is_no_package_is_wrong_usage(content: str | None, tmp_path: Path) -> None:
     if content is not None:

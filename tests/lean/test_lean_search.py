@@ -9,9 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from masc_core._opposites import _AGAINST, _UNASKED, Opposites
 from masc_core.errors import InvalidArgument
-from masc_core.lean import Finder, _plain
+from masc_core.lean import Finder
 from masc_core.modes import Modes
 from masc_core.plugins import load
 from masc_core.search import Index
@@ -20,9 +19,7 @@ SETS: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("tool_questio
 WISHES: list[dict[str, Any]] = orjson.loads(Path(__file__).with_name("tool_wishes.json").read_bytes())["sets"]
 QUESTIONS = [question for each in SETS for question in each["questions"]]
 RIGHT = 0.95
-LEARNED = (0.93, 0.985)
-UNSEEN = (0.87, 0.975)
-"""The least shares of wishes with the right tool first, and among the first three."""
+AMONG_THREE = 0.98
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +43,16 @@ def test_the_right_tool_comes_first(modes: Modes, record_property: Any) -> None:
     assert len(wrong) <= len(QUESTIONS) * (1 - RIGHT), [q["question"] for q in wrong]
 
 
-@pytest.mark.parametrize("learned", [True, False], ids=["learned", "held out"])
-def test_the_right_tool_is_found_for_wishes_in_any_words(modes: Modes, learned: bool, record_property: Any) -> None:
-    asked = [q for each in WISHES if each["name"].startswith("learned") is learned for q in each["questions"]]
-    found = [[contract.tool.name for contract in modes.finder.find(q["question"])[:3]] for q in asked]
-    first = sum(names[:1] == [q["tool"]] for names, q in zip(found, asked, strict=True)) / len(asked)
-    in_three = sum(q["tool"] in names for names, q in zip(found, asked, strict=True)) / len(asked)
-    record_property("found first, among three", f"{first:.1%}, {in_three:.1%}")
-    least = LEARNED if learned else UNSEEN
-    # Which ones of the held out are missed is not told: who mends them one by one has no measure left.
-    assert (first >= least[0], in_three >= least[1]) == (True, True), f"{first:.1%} first, {in_three:.1%} in three"
+def test_the_right_tool_is_found_for_wishes_in_any_words(modes: Modes, record_property: Any) -> None:
+    shares = {}
+    for each in WISHES:
+        wishes = [(q["tool"], [c.tool.name for c in modes.finder.find(q["question"])[:3]]) for q in each["questions"]]
+        first = sum(names[:1] == [tool] for tool, names in wishes) / len(wishes)
+        in_three = sum(tool in names for tool, names in wishes) / len(wishes)
+        record_property(f"found first, among three, {each['name']}", f"{first:.1%}, {in_three:.1%}")
+        shares[each["name"]] = (first >= RIGHT, in_three >= AMONG_THREE)
+    # Which ones are missed is not told: who mends them one by one has no measure left.
+    assert set(shares.values()) == {(True, True)}, shares
 
 
 def test_no_question_is_a_description(modes: Modes) -> None:
@@ -143,13 +140,6 @@ def test_words_and_phrases_that_mean_the_same_are_one() -> None:
     assert index.ranked("off") == []
 
 
-def test_a_common_word_says_less_than_its_rarity() -> None:
-    texts = [{"name": "go"}, {"name": "fig"}, *({"name": f"tree{n}"} for n in range(8))]
-    weights = {"name": (1.0, 0.5)}
-    assert Index(texts, weights).ranked("go fig") == [0, 1]
-    assert Index(texts, weights, common="go").ranked("go fig") == [1, 0]
-
-
 def test_the_best_of_a_word_and_those_like_it_counts() -> None:
     texts = [{"name": "gourd", "text": "plum"}, {"name": "plum"}]
     weights = {"name": (100.0, 0.5), "text": (0.001, 0.5)}
@@ -161,31 +151,6 @@ def test_a_search_keeps_no_word_of_a_query() -> None:
     index = Index([{"name": "fig"}], {"name": (1.0, 0.5)})
     index.ranked("my secret figs")
     assert "secret" not in repr(vars(index))
-
-
-@pytest.mark.parametrize(
-    ("said", "meant"),
-    [
-        ("could you please release the lock", "release the lock"),
-        ("how do I leave the room?", "leave the room?"),
-        ("I want to know what it costs", "know what it costs"),
-        ("give me a list of all the votes", "list of all the votes"),
-        ("unlock docs/api.md.", "unlock file"),
-        ("edit .env", "edit file"),
-        ("use the room of /home/me/other-project", "use the room of directory"),
-        ("work in ../frontend", "work in directory"),
-        ("lock src/", "lock directory"),
-        ("sleep until somebody writes", "wait until somebody writes"),
-        ("suspend me till noon", "wait till noon"),
-        ("hold lib/a.c until noon", "hold file until noon"),
-        ("what is everybody doing?", "what is everybody happening?"),
-        ("I locked it for now.", "i locked it for now."),
-        ("start 'encrypt the vault' now", "start now"),
-        ("'encrypt the vault'", "'encrypt the vault'"),
-    ],
-)
-def test_what_somebody_wants_is_told_from_how_it_is_said(said: str, meant: str) -> None:
-    assert _plain(said) == meant
 
 
 def test_the_point_may_come_later_in_a_sentence(modes: Modes) -> None:
@@ -238,21 +203,7 @@ def test_what_is_wanted_decides_between_opposites_and_not_the_length_of_their_te
         assert _first(modes.finder, words) == name, words
 
 
-def test_opposites_are_told_by_the_first_word_that_asks_for_one() -> None:
-    opposites = Opposites(["lock", "unlock", "portal_open", "portal_close", "room"], INDEX.meanings)
-    assert dict(opposites.factors("reserve it and do not release it")) == {1: _AGAINST, 3: _UNASKED}
-    assert dict(opposites.factors("do not reserve it")) == {0: _AGAINST, 3: _UNASKED}
-    assert dict(opposites.factors("close the open portal")) == {1: _UNASKED, 2: _AGAINST}
-    assert dict(opposites.factors("the lock may go")) == {0: _AGAINST, 3: _UNASKED}
-    assert dict(opposites.factors("not a file")) == {0: _AGAINST, 2: _AGAINST}
-    assert dict(opposites.factors("")) == {1: _UNASKED, 3: _UNASKED}
-
-
 def test_what_is_said_aside_counts_little(modes: Modes) -> None:
-    texts = [{"name": "vote"}, {"name": "database database"}]
-    index = Index(texts, {"name": (1.0, 0.0)})
-    assert index.ranked("vote database") == [1, 0]
-    assert index.ranked("vote", None, "database vote") == [0]
     for topic in ("the database", "encryption", "tokens", "the file lock"):
         assert _first(modes.finder, f"start a poll about {topic}") == "masc_vote_create"
     assert _first(modes.finder, "ask for permission before I delete files") == "masc_interrupt"

@@ -87,3 +87,14 @@ async def test_the_person_at_the_machine_sees_it_too(masc_app: AppFactory, tmp_p
 
 def test_the_contracts_are_the_reviewed_ones() -> None:
     assert_contract(masc_standup, Path(__file__).parents[1] / "schemas")
+
+
+async def test_a_tool_is_found_by_what_people_say_who_want_it(masc_app: AppFactory) -> None:
+    async with masc_app(masc_standup) as app:
+        ada = await app.agent("ada", mode="lean")
+        for query, tool in (
+            ("did somebody get stuck today?", "standup_today"),
+            ("nothing is in my way", "standup_note"),
+        ):
+            found = await ada.call("masc_find_tools", query=query, detail="summary")
+            assert found["tools"][0]["name"] == tool
