@@ -1,7 +1,8 @@
 """What scale.py measures of portals, votes, interrupts, capabilities and costs, and the records it measures them on.
 
 A room of size n has n portal tasks between two agents, n votes, n checkpoints and n cost entries of ten agents, five models
-and a hundred tasks over a month; all but a few of them are over.
+and a hundred tasks over a month; all but a few of them are over. A hundred of the entries are of the last day, so that reports
+of it are equally long.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from masc_plugin_voting.records import VOTES, Vote
 __all__ = ["AGENTS", "CATEGORY_STEPS", "MONTH", "Measured", "fill_categories"]
 
 AGENTS, MODELS, TASKS = 10, 5, 100
-MONTH = 30 * 86_400
+DAY = 86_400
+MONTH = 30 * DAY
+OF_LAST_DAY = 100
 CHUNK = 500
 OPEN_EVERY = 50
 """One vote in so many is pending, up to :data:`MOST_OPEN`."""
@@ -203,7 +206,14 @@ async def _costs(tx: Transaction, numbers: range, size: int, now: str) -> None:
     for n in numbers:
         entry = CostEntry(
             f"agent-{1 + n % AGENTS}", f"model-{1 + n // AGENTS % MODELS}", 1000, 100, 0.01, False,
-            plus(now, (n / size - 1) * MONTH), f"task-{n // 7 % TASKS:03d}",
+            plus(now, -_age(size - n, size)), f"task-{n // 7 % TASKS:03d}",
         )  # fmt: skip
         await add(cast(Context, _Desk(tx)), entry)
         LogView(COSTS, tx).append(entry)
+
+
+def _age(place: int, size: int) -> float:
+    """Seconds since an entry was logged, by its place among them, the newest being 1."""
+    if place <= OF_LAST_DAY:
+        return place / OF_LAST_DAY * DAY
+    return DAY + (place - OF_LAST_DAY) / (size - OF_LAST_DAY) * (MONTH - DAY)

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
 from masc_core._thesaurus import ALIKE, ASKING, CHANGING, SAME
-from masc_core.asked import Asked, questions_for
 from masc_core.call import Outcome, failure
 from masc_core.context import Context
 from masc_core.contracts import Contract, contract_of
 from masc_core.errors import InvalidArgument, ToolNotFound, in_words
 from masc_core.frozen import evolve, frozen
 from masc_core.plugins import KERNEL_TOOLS, LEAN
+from masc_core.questions import Questions, questions_for
 from masc_core.search import Index
 from masc_core.tools import DESTRUCTIVE, READ, READER, CallerUse, declaration, tool
 from masc_core.values import Bound
@@ -39,8 +39,6 @@ _WEIGHTS = {
 }
 _FAVOUR = 1.6
 """What a tool that only shows counts more for a question, and one that changes something for an order."""
-_ASIDE = 1.4
-"""What a tool counts more for an order that is charged as a reading one but leaves something behind, such as a heartbeat."""
 _HARMLESS = 1.3
 """What a tool that only shows counts more where nothing tells, as in "encryption": to be shown too much costs little."""
 _SWITCH = re.compile(r"\b(switch|turn)(?:ed|ing)?\b(.{1,40}?) (on|off)\b")
@@ -50,6 +48,11 @@ _TRUST = 0.2
 """The weight of what is known to be asked of the tools, against their own words: they are in no relation of probability."""
 _UNASKED = 1e-4
 """The least share of a tool whose questions are known: they are never all."""
+_UNKNOWN = 0.85
+"""What a tool counts whose questions are not known, beside those whose are: less than one that is asked so."""
+_SURE = 0.9
+"""The share from which a tool is shown though no word of the question is its own."""
+_TOKEN = re.compile(r"\w+")
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
 ToolName = Annotated[str, Bound(minLength=1, maxLength=64)]
@@ -97,26 +100,32 @@ class Finder:
     """Searches the installed tools."""
 
     def __init__(self, modes: Modes) -> None:
-        self._modes = modes
         self._contracts = modes.contracts(modes.installed)
         numbered = list(enumerate(self._contracts))
         self._shows = {i: _FAVOUR for i, contract in numbered if contract.tool.limit == "read"}
         self._harmless = {i: _HARMLESS for i, contract in numbered if contract.tool.reads}
         self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
-        self._changes |= {i: _ASIDE for i in self._shows if not self._contracts[i].tool.reads}
         self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME)
-        self._names = [sorted(contract.tool.name.removeprefix("masc_").split("_")) for contract in self._contracts]
-        self._asked = Asked(questions_for([contract.tool for contract in self._contracts]))
+        self._names = [(contract.tool.name, _words(contract.tool.name)) for contract in self._contracts]
+        self._questions = Questions(questions_for([contract.tool for contract in self._contracts]))
 
     def find(self, query: str) -> list[Contract]:
-        """The tools for a query, best first; one that is named, its words in any order, goes before all others."""
+        """The tools for a query, best first; those that are named go before all others."""
         query = _SWITCH.sub(r"\1 \3\2", query.lower().replace("\u2019", "'"))
-        named = sorted(query.removeprefix("masc_").replace("_", " ").split())
-        exact = [c for c, words in zip(self._contracts, self._names, strict=True) if words == named]
+        shares = self._questions.shares(query)
         factors = dict(self._intent(query))
-        for i, share in self._asked.shares(query).items():
-            factors[i] = factors.get(i, 1.0) * (share + _UNASKED) ** _TRUST
-        return exact + [c for i in self._index.ranked(query, factors) if (c := self._contracts[i]) not in exact]
+        for i in range(len(self._contracts)) if shares else ():
+            asked = (shares[i] + _UNASKED) ** _TRUST if i in shares else _UNKNOWN
+            factors[i] = factors.get(i, 1.0) * asked
+        sure = (i for i, share in shares.items() if share >= _SURE)
+        found = dict.fromkeys([*self._named(query), *self._index.ranked(query, factors), *sure])
+        return [self._contracts[i] for i in found]
+
+    def _named(self, query: str) -> list[int]:
+        """The tools named as such, anywhere and as clients write them, or by the words of their names in any order."""
+        tokens = {token.rpartition("__")[2] for token in _TOKEN.findall(query) if "_" in token}
+        words = _words(query)
+        return [i for i, (name, own) in enumerate(self._names) if name in tokens or own == words]
 
     def _intent(self, query: str) -> Mapping[int, float]:
         """What the first word that says it makes count more."""
@@ -127,6 +136,10 @@ class Finder:
             if word in CHANGING:
                 return self._changes
         return self._harmless
+
+
+def _words(name: str) -> list[str]:
+    return sorted(_TOKEN.findall(name.removeprefix("masc_").replace("_", " ")))
 
 
 def _text(contract: Contract) -> Mapping[str, str]:

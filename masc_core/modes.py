@@ -10,6 +10,7 @@ import asyncio
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -101,6 +102,8 @@ class Modes:
         self._costs: dict[tuple[tuple[str, ...], bool], Cost] = {}
         self._resolved: dict[Selection, Active] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
+        self._finder: Finder | None = None
+        self._making = Lock()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -219,16 +222,20 @@ class Modes:
 
         return contracts()
 
-    @cached_property
+    @property
     def finder(self) -> Finder:
-        """The search of lean mode. Made on first use."""
-        from masc_core.lean import Finder
+        """The search of lean mode. Made on first use, once, whoever asks for it meanwhile."""
+        with self._making:
+            if self._finder is None:
+                from masc_core.lean import Finder
 
-        return Finder(self)
+                self._finder = Finder(self)
+            return self._finder
 
     async def made_finder(self) -> Finder:
-        """The search of lean mode, which takes a tenth of a second to make: nobody else's call waits for it."""
-        return self.finder if "finder" in vars(self) else await asyncio.to_thread(lambda: self.finder)
+        """The search of lean mode, which takes a tenth of a second to make: no other call waits for it."""
+        made = self._finder
+        return made if made is not None else await asyncio.to_thread(lambda: self.finder)
 
     def contract(self, name: str) -> Contract:
         """The tool of that name. Raises :class:`ToolNotFound` with near names."""

@@ -57,7 +57,7 @@ class _Subject:
         """What the package adds, what is wrong with it, and which contract files were written."""
         contracts, plugins = self._contracts(), self._plugins()
         self._findings += rules.usable(contracts)
-        self._findings += rules.questions(contracts)
+        self._findings += rules.questions(contracts, self._package)
         written: list[str] = []
         if not any(finding.rule == "contracts" for finding in self._findings):
             if write and self._package.root is not None and contracts:

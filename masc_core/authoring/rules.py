@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
-from masc_core.asked import QUESTIONS, place_of, read_questions
 from masc_core.authoring.findings import Finding
 from masc_core.authoring.package import Package, normal
 from masc_core.contracts import Contract
 from masc_core.errors import MascError, StartError
 from masc_core.modes import Modes
 from masc_core.offers import Resource
+from masc_core.questions import FILE, place_of, read_questions
 from masc_core.render import printable
 from masc_core.schema_files import compare_contracts
 from masc_core.tools import READER, CallerUse, Effect
@@ -183,18 +183,32 @@ def usable(contracts: Iterable[Contract]) -> Iterator[Finding]:
                 )  # fmt: skip
 
 
-def questions(contracts: Sequence[Contract]) -> Iterator[Finding]:
-    """Files of questions that no search can use."""
-    for package in sorted({place_of(contract.tool) for contract in contracts}):
-        own = {contract.tool.name for contract in contracts if place_of(contract.tool) == package}
+def questions(contracts: Sequence[Contract], package: Package) -> Iterator[Finding]:
+    """Files of questions that no search can use or that none reads."""
+    places = sorted({place_of(contract.tool) for contract in contracts})
+    for place in places:
+        own = {contract.tool.name for contract in contracts if place_of(contract.tool) == place}
         try:
-            others = read_questions(package).keys() - own
+            others = read_questions(place).keys() - own
         except ValueError as error:
             yield Finding(
-                "questions", f"{package}/{QUESTIONS}", f"it cannot be used: {error}",
+                "questions", f"{place}/{FILE}", f"it cannot be used: {error}",
                 'write {"tool_name": ["what somebody says who wants it", …], …}',
             )  # fmt: skip
         else:
             for name in sorted(others):
                 what = "no tool of this package has that name"
-                yield Finding("questions", f"{package}/{QUESTIONS}: {name[:80]}", what, "rename the key or take it out")
+                yield Finding("questions", f"{place}/{FILE}: {name[:80]}", what, "rename the key or take it out")
+    if package.root is not None:
+        yield from _stray(package.root, {tuple(place.split(".")) for place in places})
+
+
+def _stray(root: Path, places: Set[tuple[str, ...]]) -> Iterator[Finding]:
+    """Files of questions in packages without a tool."""
+    for file in sorted(root.rglob(FILE)):
+        inside = file.relative_to(root).parent.parts
+        if (file.parent / "__init__.py").is_file() and inside not in places and inside[1:] not in places:
+            yield Finding(
+                "questions", file.relative_to(root).as_posix(), "no tool is declared in a module beside it",
+                "move it into the package of the module that declares the tools",
+            )  # fmt: skip

@@ -95,7 +95,7 @@ class Initialised:
     auto_join=False,
     creates_room="always",
     keywords=(
-        "initialise coordinate directory room masc not set none; prepare time shared space workspace repository exist "
+        "initialise coordinate directory room not set none; prepare time shared space workspace repository exist "
         "missing yet create fresh store gitignore scaffold setup install begin brand empty database configuration "
         "ready first run establish lay foundations area collaboration scratch kickoff"
     ),

@@ -261,6 +261,16 @@ def test_questions_that_no_search_can_use_are_found(content: str, told: list[str
     assert [f.what for f in found(package) if f.rule == "questions"] == told
 
 
+def test_questions_that_no_tool_is_beside_are_found(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "asked", QUIET)
+    for place in ("deep", "data"):
+        (package / "src" / "acme_plugin" / place).mkdir()
+        (package / "src" / "acme_plugin" / place / "questions.json").write_text('{"acme_hello": ["greet"]}')
+    (package / "src" / "acme_plugin" / "deep" / "__init__.py").touch()
+    told = [(f.where, f.what) for f in found(package) if f.rule == "questions"]
+    assert told == [("src/acme_plugin/deep/questions.json", "no tool is declared in a module beside it")]
+
+
 @pytest.mark.parametrize("content", [None, "[project", "[tool.x]\n", '[project]\nversion = "1"\n'])
 def test_what_is_no_package_is_wrong_usage(content: str | None, tmp_path: Path) -> None:
     if content is not None:

@@ -76,12 +76,34 @@ def _first(finder: Finder, question: str) -> str | None:
     return next((contract.tool.name for contract in finder.find(question)), None)
 
 
-def test_a_tool_named_exactly_comes_first(modes: Modes) -> None:
+def test_a_tool_that_is_named_comes_first(modes: Modes) -> None:
     for contract in modes.contracts(modes.installed):
         name = contract.tool.name
         short = name.removeprefix("masc_")
-        for query in (name, short, short.replace("_", " "), name.upper()):
+        for query in (name, short, short.replace("_", " "), name.upper(), f"`{name}`", f"use {name}() for this"):
             assert _first(modes.finder, query) == name
+        assert _first(modes.finder, f"mcp__masc__{name}") == name
+    assert (
+        _first(modes.finder, "encryption enable")
+        == _first(modes.finder, "enable encryption")
+        == "masc_encryption_enable"
+    )
+    assert _first(modes.finder, "what does masc do") != "masc_init"
+
+
+def test_more_than_the_best_is_shown_where_others_may_be_meant(modes: Modes) -> None:
+    for query, others in (("vote", {"masc_vote_create", "masc_vote_status"}), ("lock src/app.py", {"masc_unlock"})):
+        assert others <= {contract.tool.name for contract in modes.finder.find(query)}
+
+
+def test_a_topic_alone_shows_first_what_changes_nothing(modes: Modes) -> None:
+    for topic in ("encryption", "cost", "auth", "task"):
+        assert modes.finder.find(topic)[0].tool.reads
+
+
+def test_an_apostrophe_may_be_typographic(modes: Modes) -> None:
+    for query in ("what\u2019s on the board", "I don\u2019t need the lock any longer"):
+        assert modes.finder.find(query) == modes.finder.find(query.replace("\u2019", "'")) != []
 
 
 def test_slips_of_the_pen_are_forgiven(modes: Modes) -> None:
@@ -176,7 +198,7 @@ def test_a_switch_is_read_whatever_stands_between(modes: Modes) -> None:
     assert _first(modes.finder, "switch authentication on") == "masc_auth_enable"
 
 
-def test_a_number_asks_for_the_tools_that_take_what_is_numbered(modes: Modes) -> None:
+def test_who_names_one_of_many_is_shown_what_shows_one(modes: Modes) -> None:
     for words in ("show vote-8", "show ballot 8"):
         assert _first(modes.finder, words) == "masc_vote_status"
 
@@ -198,12 +220,12 @@ OPPOSITES = {
 
 
 @pytest.mark.parametrize("name", OPPOSITES)
-def test_what_is_wanted_decides_between_opposites_and_not_the_length_of_their_texts(modes: Modes, name: str) -> None:
+def test_what_is_wanted_decides_between_opposites(modes: Modes, name: str) -> None:
     for words in OPPOSITES[name]:
         assert _first(modes.finder, words) == name, words
 
 
-def test_what_is_said_aside_counts_little(modes: Modes) -> None:
+def test_what_something_is_about_is_not_what_is_wanted(modes: Modes) -> None:
     for topic in ("the database", "encryption", "tokens", "the file lock"):
         assert _first(modes.finder, f"start a poll about {topic}") == "masc_vote_create"
     assert _first(modes.finder, "ask for permission before I delete files") == "masc_interrupt"

@@ -2,7 +2,8 @@
 
 It is the likelihood of the question's words among those asked of each tool, smoothed with those asked of all (Jelinek-Mercer):
 C. Zhai, J. Lafferty, "A Study of Smoothing Methods for Language Models Applied to Ad Hoc Information Retrieval", SIGIR 2001.
-Words are taken as they stand, with pairs of neighbours: "what", "of" and "do you" say much about what is wanted.
+Words are taken as they stand, with pairs of neighbours: "what", "of" and "do you" say much about what is wanted. Only articles
+and their like say nothing.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ import orjson
 
 from masc_core.tools import Tool
 
-__all__ = ["QUESTIONS", "Asked", "place_of", "questions_for", "read_questions"]
+__all__ = ["FILE", "Questions", "place_of", "questions_for", "read_questions"]
 
 logger = logging.getLogger(__name__)
 
-QUESTIONS = "questions.json"
-"""A file beside the module of a tool: an object of tool names, each with a list of what people say who want that tool."""
+FILE = "questions.json"
+"""A file in the package of a tool's module: an object of tool names, each with a list of what people say who want that tool."""
 _OF_ALL = 0.2
 """The weight of what is asked of all tools, against what is asked of one."""
 _WORD = re.compile(r"[a-z][a-z0-9]*")
 _PATH = re.compile(r"[^\s./]*[./]\w\S*")
 _NUMBER = re.compile(r"\d+")
+_NOT = re.compile(r"n't\b")
 _AGENT = re.compile(r"\b(?:claude|codex|copilot|cursor|gemini|gpt)\b")
 """Which file, number or agent is meant, no tool can tell, but that one is."""
-_BETWEEN = frozenset("a an the any some this that these those my your his her its our their".split())
+_IDLE = frozenset("a an the any some this that these those my your his her its our their".split())
 _LEAST = 2
 """How often a pair of words is asked at least: most of those asked once say nothing, and take half of the memory."""
 
 
-class Asked:
+class Questions:
     """Tools by number, as far as it is known what is asked of them."""
 
     def __init__(self, questions: Mapping[int, Iterable[str]]) -> None:
@@ -80,7 +82,7 @@ def questions_for(tools: Sequence[Tool]) -> dict[int, list[str]]:
             try:
                 known[package] = read_questions(package)
             except ValueError as error:
-                logger.warning("%s of %s cannot be used: %s", QUESTIONS, package, error)
+                logger.warning("%s of %s cannot be used: %s", FILE, package, error)
                 known[package] = {}
         found[i] = known[package].get(tool.name, [])
     return found
@@ -97,24 +99,23 @@ def read_questions(package: str) -> Mapping[str, list[str]]:
     if not package:
         return {}
     try:
-        file = files(package) / QUESTIONS
+        file = files(package) / FILE
         content: Any = orjson.loads(file.read_bytes()) if file.is_file() else {}
-    except (OSError, TypeError, ModuleNotFoundError) as error:
+    except (OSError, TypeError, AttributeError, ImportError) as error:
         raise ValueError(str(error)) from error
     lists = content.values() if isinstance(content, dict) else [None]
     if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
         raise ValueError("it must be an object of tool names, each with a list of questions")
-    return {str(name): each for name, each in content.items()}
+    return dict(content)
 
 
 def _plain(texts: Iterable[str]) -> list[str]:
-    """Texts with one word for all files, one for all numbers and one for all agents."""
-    lines = "\n".join(" ".join(text.split()) for text in texts).lower()
-    return _AGENT.sub("agent", _NUMBER.sub(" number ", _PATH.sub("path", lines))).replace("_", " ").split("\n")
+    """Texts with one word for all files, one for all numbers, one for all agents and one for "not"."""
+    lines = _PATH.sub("path", "\n".join(" ".join(text.split()) for text in texts).lower().replace("_", " "))
+    return _NOT.sub(" not", _AGENT.sub("agent", _NUMBER.sub(" number ", lines))).split("\n")
 
 
 def _parts(text: str) -> set[str]:
-    """The words of a text and the pairs of neighbouring ones, with articles and their like between them and without."""
-    words = _WORD.findall(text)
-    bare = (word for word in words if word not in _BETWEEN)
-    return {*words, *map(" ".join, pairwise(words)), *map(" ".join, pairwise(bare))}
+    """The words of a text and the pairs of neighbouring ones."""
+    words = [word for word in _WORD.findall(text) if word not in _IDLE]
+    return {*words, *map(" ".join, pairwise(words))}
