@@ -30,6 +30,11 @@ class Package:
     root: Path | None = None
     """Where its sources are; ``None`` for an installed one."""
 
+    @property
+    def modules(self) -> frozenset[str]:
+        """What its entry points name, without the object in it."""
+        return frozenset(value.partition(":")[0] for group in self.points.values() for value in group.values())
+
     def importable_from(self, module: str) -> Path | None:
         """The directory of the sources that holds a module; ``None`` where there is none."""
         top = module.partition(".")[0]

@@ -62,9 +62,8 @@ def _module(package: Package) -> str:
 
 
 def _of_sources(package: Package, root: Path) -> Iterator[Finding]:
-    modules = {value.partition(":")[0] for group in package.points.values() for value in group.values()}
     untyped = set()
-    for module in sorted(modules):
+    for module in sorted(package.modules):
         top = module.partition(".")[0]
         if (place := package.importable_from(module)) is None:
             yield Finding(
@@ -199,16 +198,18 @@ def questions(contracts: Sequence[Contract], package: Package) -> Iterator[Findi
             for name in sorted(others):
                 what = "no tool of this package has that name"
                 yield Finding("questions", f"{place}/{FILE}: {name[:80]}", what, "rename the key or take it out")
-    if package.root is not None:
-        yield from _stray(package.root, {tuple(place.split(".")) for place in places})
+    yield from _stray(package, set(places))
 
 
-def _stray(root: Path, places: Set[tuple[str, ...]]) -> Iterator[Finding]:
-    """Files of questions in packages without a tool."""
-    for file in sorted(root.rglob(FILE)):
-        inside = file.relative_to(root).parent.parts
-        if (file.parent / "__init__.py").is_file() and inside not in places and inside[1:] not in places:
-            yield Finding(
-                "questions", file.relative_to(root).as_posix(), "no tool is declared in a module beside it",
-                "move it into the package of the module that declares the tools",
-            )  # fmt: skip
+def _stray(package: Package, places: Set[str]) -> Iterator[Finding]:
+    """Files of questions in its packages that have no tool."""
+    for module in sorted({module.partition(".")[0] for module in package.modules}):
+        if (source := package.importable_from(module)) is None:
+            continue
+        for file in sorted((source / module).rglob(FILE)):
+            name = ".".join(file.parent.relative_to(source).parts)
+            if (file.parent / "__init__.py").is_file() and name not in places:
+                yield Finding(
+                    "questions", f"{name}/{FILE}", "no tool is declared in a module beside it",
+                    "move it into the package of the module that declares the tools",
+                )  # fmt: skip

@@ -263,12 +263,13 @@ def test_questions_that_no_search_can_use_are_found(content: str, told: list[str
 
 def test_questions_that_no_tool_is_beside_are_found(tmp_path: Path) -> None:
     package = write_package(tmp_path / "asked", QUIET)
-    for place in ("deep", "data"):
-        (package / "src" / "acme_plugin" / place).mkdir()
-        (package / "src" / "acme_plugin" / place / "questions.json").write_text('{"acme_hello": ["greet"]}')
+    for place in ("src/acme_plugin/deep", "src/acme_plugin/data", ".venv/lib/other"):
+        (package / place).mkdir(parents=True)
+        (package / place / "questions.json").write_text('{"acme_hello": ["greet"]}')
     (package / "src" / "acme_plugin" / "deep" / "__init__.py").touch()
+    (package / ".venv" / "lib" / "other" / "__init__.py").touch()
     told = [(f.where, f.what) for f in found(package) if f.rule == "questions"]
-    assert told == [("src/acme_plugin/deep/questions.json", "no tool is declared in a module beside it")]
+    assert told == [("acme_plugin.deep/questions.json", "no tool is declared in a module beside it")]
 
 
 @pytest.mark.parametrize("content", [None, "[project", "[tool.x]\n", '[project]\nversion = "1"\n'])
