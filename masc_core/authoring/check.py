@@ -89,6 +89,5 @@ def _as_installed(package: Package, scratch: Path) -> list[str]:
     for group, points in package.points.items():
         lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
     (described / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    modules = [value.partition(":")[0] for points in package.points.values() for value in points.values()]
-    found = {str(place) for module in modules if (place := package.importable_from(module)) is not None}
+    found = {str(place) for module in package.modules if (place := package.importable_from(module)) is not None}
     return sorted(found)
