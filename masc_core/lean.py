@@ -41,7 +41,6 @@ _FAVOUR = 1.6
 """What a tool that only shows counts more for a question, and one that changes something for an order."""
 _HARMLESS = 1.3
 """What a tool that only shows counts more where nothing tells, as in "encryption": to be shown too much costs little."""
-_SWITCH = re.compile(r"\b(switch|turn)(?:ed|ing)?\b(.{1,40}?) (on|off)\b")
 _CLAUSE = re.compile(r"[;,.:!?]\s+|\b(?:and|so|but|then|please)\s+")
 """Where a sentence may come to its point."""
 _TRUST = 0.2
@@ -49,10 +48,13 @@ _TRUST = 0.2
 _UNASKED = 1e-4
 """The least share of a tool whose questions are known: they are never all."""
 _UNKNOWN = 0.85
-"""What a tool counts whose questions are not known, beside those whose are: less than one that is asked so."""
+"""What a tool counts that nobody is known to ask for like this, where little is known of it."""
+_MANY = 50
+"""From how many questions on much is known of a tool, so that it tells against it not to be asked like this."""
 _SURE = 0.9
-"""The share from which a tool is shown though no word of the question is its own."""
+"""The share from which a tool is what is wanted, though no word of the question is its own."""
 _TOKEN = re.compile(r"\w+")
+_FILE = re.compile(r"\S*[./]\w\S*")
 
 Query = Annotated[str, Bound(minLength=1, maxLength=200)]
 ToolName = Annotated[str, Bound(minLength=1, maxLength=64)]
@@ -107,25 +109,37 @@ class Finder:
         self._changes = {i: _FAVOUR for i, _ in numbered if i not in self._shows}
         self._index = Index([_text(contract) for contract in self._contracts], _WEIGHTS, ALIKE, SAME)
         self._names = [(contract.tool.name, _words(contract.tool.name)) for contract in self._contracts]
-        self._questions = Questions(questions_for([contract.tool for contract in self._contracts]))
+        asked = questions_for([contract.tool for contract in self._contracts])
+        self._questions = Questions(asked)
+        self._little_known = frozenset(i for i, questions in asked.items() if len(questions) < _MANY)
 
     def find(self, query: str) -> list[Contract]:
         """The tools for a query, best first; those that are named go before all others."""
-        query = _SWITCH.sub(r"\1 \3\2", query.lower().replace("\u2019", "'"))
+        query = query.lower().replace("\u2019", "'")
         shares = self._questions.shares(query)
+        ranked = self._index.ranked(query, self._factors(query, shares))
+        sure = [i for i, share in shares.items() if share >= _SURE]
+        found = dict.fromkeys([*self._named(query), *(i for i in sure if i not in ranked), *ranked])
+        return [self._contracts[i] for i in found]
+
+    def _factors(self, query: str, shares: Mapping[int, float]) -> Mapping[int, float]:
+        """What each tool counts more, or less, than its words alone say."""
         factors = dict(self._intent(query))
         for i in range(len(self._contracts)) if shares else ():
             asked = (shares[i] + _UNASKED) ** _TRUST if i in shares else _UNKNOWN
-            factors[i] = factors.get(i, 1.0) * asked
-        sure = (i for i, share in shares.items() if share >= _SURE)
-        found = dict.fromkeys([*self._named(query), *self._index.ranked(query, factors), *sure])
-        return [self._contracts[i] for i in found]
+            factors[i] = factors.get(i, 1.0) * (max(asked, _UNKNOWN) if i in self._little_known else asked)
+        return factors
 
     def _named(self, query: str) -> list[int]:
-        """The tools named as such, anywhere and as clients write them, or by the words of their names in any order."""
-        tokens = {token.rpartition("__")[2] for token in _TOKEN.findall(query) if "_" in token}
+        """The tools that are named: by all words of their names in any order, or as clients write them, wherever it is."""
         words = _words(query)
-        return [i for i, (name, own) in enumerate(self._names) if name in tokens or own == words]
+        if whole := [i for i, (_, own) in enumerate(self._names) if own == words]:
+            return whole
+        tokens = (token.strip("_") for token in _TOKEN.findall(_FILE.sub(" ", query)))
+        return [
+            i for token in tokens for i, (name, _) in enumerate(self._names)
+            if "_" in name and (token == name or token.endswith(f"_{name}"))
+        ]  # fmt: skip
 
     def _intent(self, query: str) -> Mapping[int, float]:
         """What the first word that says it makes count more."""
@@ -139,6 +153,7 @@ class Finder:
 
 
 def _words(name: str) -> list[str]:
+    """The words of a name, in the order of the alphabet."""
     return sorted(_TOKEN.findall(name.removeprefix("masc_").replace("_", " ")))
 
 

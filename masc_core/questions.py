@@ -111,7 +111,7 @@ def read_questions(package: str) -> Mapping[str, list[str]]:
 
 def _plain(texts: Iterable[str]) -> list[str]:
     """Texts with one word for all files, one for all numbers, one for all agents and one for "not"."""
-    lines = _PATH.sub("path", "\n".join(" ".join(text.split()) for text in texts).lower().replace("_", " "))
+    lines = _PATH.sub("path", "\n".join(" ".join(text.split()) for text in texts).lower())
     return _NOT.sub(" not", _AGENT.sub("agent", _NUMBER.sub(" number ", lines))).split("\n")
 
 

@@ -23,7 +23,7 @@ _STOP = frozenset(
     "from with and or as is are was were be been being am do does did has have had will would shall should can "
     "could may might must so if then than there into onto out up over again also just any some all each "
     "other another too very which what when where how many much please want need give get got make use using "
-    "via about after before while once s t ll masc".split()
+    "via about after before while once s t ll".split()
 )
 _ALIKE = 0.2
 """What a word counts that only means much the same."""

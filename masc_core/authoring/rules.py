@@ -198,7 +198,8 @@ def questions(contracts: Sequence[Contract], package: Package) -> Iterator[Findi
             for name in sorted(others):
                 what = "no tool of this package has that name"
                 yield Finding("questions", f"{place}/{FILE}: {name[:80]}", what, "rename the key or take it out")
-    yield from _stray(package, set(places))
+    if contracts:
+        yield from _stray(package, set(places))
 
 
 def _stray(package: Package, places: Set[str]) -> Iterator[Finding]:

@@ -83,12 +83,18 @@ def test_a_tool_that_is_named_comes_first(modes: Modes) -> None:
         for query in (name, short, short.replace("_", " "), name.upper(), f"`{name}`", f"use {name}() for this"):
             assert _first(modes.finder, query) == name
         assert _first(modes.finder, f"mcp__masc__{name}") == name
-    assert (
-        _first(modes.finder, "encryption enable")
-        == _first(modes.finder, "enable encryption")
-        == "masc_encryption_enable"
-    )
+        assert _first(modes.finder, " ".join(reversed(short.split("_")))) == name
+    for query in ("encryption enable", "enable encryption", "ENABLE_ENCRYPTION"):
+        assert _first(modes.finder, query) == "masc_encryption_enable"
     assert _first(modes.finder, "what does masc do") != "masc_init"
+    both = [contract.tool.name for contract in modes.finder.find("masc_unlock, not mcp_masc_masc_lock")]
+    assert both[:2] == ["masc_unlock", "masc_lock"]
+    assert modes.finder.find("???") == []
+
+
+def test_a_file_is_no_name(modes: Modes) -> None:
+    assert _first(modes.finder, "lock schemas/core/masc_reset.json") == "masc_lock"
+    assert _first(modes.finder, "lock masc_leave.md for me") == "masc_lock"
 
 
 def test_more_than_the_best_is_shown_where_others_may_be_meant(modes: Modes) -> None:
@@ -139,6 +145,12 @@ def test_a_word_of_the_name_counts_more_and_ties_stay_in_order() -> None:
     assert INDEX.ranked("nothing of it") == []
     same = Index([{"name": "one fig"}, {"name": "two figs"}], {"name": (1.0, 0.5)})
     assert same.ranked("fig") == [0, 1]
+
+
+def test_a_text_that_says_something_to_all_of_a_question_comes_before_one_that_says_much_to_half() -> None:
+    others = [{"name": "plum"}, {"name": "plum"}, *({"name": f"tree{n}"} for n in range(6))]
+    index = Index([{"name": "fig fig fig fig"}, {"name": "fig plum"}, *others], {"name": (1.0, 0.0)})
+    assert index.ranked("fig plum")[:2] == [1, 0]
 
 
 def test_words_that_stand_for_one_another_are_found_and_count_less() -> None:
@@ -237,6 +249,7 @@ def test_where_a_room_is_names_no_file(modes: Modes) -> None:
 
 
 def test_who_only_asks_is_shown_a_tool_that_reads(modes: Modes) -> None:
+    assert _first(modes.finder, "what was approved") == "masc_pending_interrupts"
     for asked in ("is authentication on", "is our data encrypted", "what worktrees are there", "is encryption on"):
         tool = modes.finder.find(asked)[0].tool
         assert tool.reads, f"{asked}: {tool.name}"

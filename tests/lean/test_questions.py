@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
-from masc_core import READ, READER, Context, hookimpl, tool
+from masc_core import READ, READER, WORKER, WRITE, Context, hookimpl, tool
 from masc_core.authoring import rules
 from masc_core.authoring.package import Package
 from masc_core.contracts import Contract
@@ -101,13 +101,27 @@ async def masc_dance(ctx: Context) -> Steps:
     return Steps(3)
 
 
+@tool(effect=READ, role=READER)
+async def again(ctx: Context) -> Steps:
+    """Dance those steps twice."""
+    return Steps(6)
+
+
+@tool(effect=WRITE, role=WORKER)
+async def jira_create_issue(ctx: Context) -> Steps:
+    """Create an issue in Jira."""
+    return Steps(0)
+
+
 class Dancing:
-    """A plugin that is no package, with one tool."""
+    """A plugin that is no package, with a tool called like a common word and one that sounds like one of MASC's."""
 
     @hookimpl
     def masc_tools(self, register: Callable[[Any], None]) -> None:
-        """One."""
+        """Three."""
         register(masc_dance)
+        register(again)
+        register(jira_create_issue)
 
 
 @pytest.fixture
@@ -156,27 +170,59 @@ def test_a_package_that_cannot_be_looked_into_counts_as_one_without_questions(
     assert "questions.json of acme_asked cannot be used: no" in caplog.text
 
 
-def dancing() -> Modes:
-    return Modes(load(enabled=(), extra=[("dancing", Dancing())]))
+@pytest.fixture
+def finder_knowing(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Finder]:
+    """Makes the search with one tool more, of which these questions are known."""
+
+    def make(questions: list[str]) -> Finder:
+        def known(tools: Sequence[Tool]) -> dict[int, list[str]]:
+            return {**questions_for(tools), [tool.name for tool in tools].index("masc_dance"): questions}
+
+        monkeypatch.setattr("masc_core.lean.questions_for", known)
+        modes = Modes(load(enabled=(), extra=[("dancing", Dancing())]))
+        assert place_of(modes.contract("masc_dance").tool) == ""
+        return modes.finder
+
+    return make
 
 
-def test_a_tool_without_questions_is_found_by_its_own_words() -> None:
-    modes = dancing()
-    assert place_of(modes.contract("masc_dance").tool) == ""
-    for query in ("dance", "dance a few steps", "show me how to dance", "I want to dance"):
-        assert modes.finder.find(query)[0].tool.name == "masc_dance"
+Make = Callable[[list[str]], Finder]
 
 
-def test_a_tool_is_found_by_its_questions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def with_waltz(tools: Sequence[Tool]) -> dict[int, list[str]]:
-        place = [tool.name for tool in tools].index("masc_dance")
-        return {**questions_for(tools), place: ["do the waltz"]}
+def names(finder: Finder, query: str) -> list[str]:
+    return [contract.tool.name for contract in finder.find(query)]
 
-    assert dancing().finder.find("do the waltz") == []
-    monkeypatch.setattr("masc_core.lean.questions_for", with_waltz)
-    finder = dancing().finder
-    assert finder.find("do the waltz")[0].tool.name == "masc_dance"
-    assert finder.find("polka") == []
+
+@pytest.mark.parametrize("questions", [[], ["do the waltz"], ["do the waltz", "let us swing", "I like a tango"]])
+def test_a_tool_of_which_little_is_known_is_found_by_its_own_words(finder_knowing: Make, questions: list[str]) -> None:
+    finder = finder_knowing(questions)
+    for query in (
+        "dance",
+        "dance a few steps",
+        "show me how to dance",
+        "I want to dance",
+        "dance before the task is done",
+    ):
+        assert names(finder, query)[0] == "masc_dance"
+
+
+def test_a_tool_of_which_little_is_known_is_not_what_others_are_asked_for(finder_knowing: Make) -> None:
+    finder = finder_knowing(["do the waltz"])
+    for query, wanted in (
+        ("steps of the task that wait for a person", "masc_pending_interrupts"),
+        ("show the board again", "masc_tasks"),
+        ("create task", "masc_add_task"),
+        ("create a jira issue", "jira_create_issue"),
+        ("waltz", "masc_dance"),
+    ):
+        assert names(finder, query)[0] == wanted
+
+
+def test_a_tool_is_found_by_its_questions_alone(finder_knowing: Make) -> None:
+    assert names(finder_knowing([]), "do the waltz") == []
+    for question in ("do the waltz", "ship it", "I am done with the login", "lock us in"):
+        assert names(finder_knowing([question]), question)[0] == "masc_dance"
+    assert names(finder_knowing(["do the waltz"]), "polka") == []
 
 
 async def test_a_search_that_many_ask_for_at_once_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
