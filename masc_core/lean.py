@@ -41,6 +41,7 @@ _FAVOUR = 1.6
 """What a tool that only shows counts more for a question, and one that changes something for an order."""
 _HARMLESS = 1.3
 """What a tool that only shows counts more where nothing tells, as in "encryption": to be shown too much costs little."""
+_SWITCH = re.compile(r"\b(switch|turn)(?:ed|ing)?\b(.{1,40}?) (on|off)\b")
 _CLAUSE = re.compile(r"[;,.:!?]\s+|\b(?:and|so|but|then|please)\s+")
 """Where a sentence may come to its point."""
 _TRUST = 0.2
@@ -115,7 +116,7 @@ class Finder:
 
     def find(self, query: str) -> list[Contract]:
         """The tools for a query, best first; those that are named go before all others."""
-        query = query.lower().replace("\u2019", "'")
+        query = _SWITCH.sub(r"\1 \3\2", query.lower().replace("\u2019", "'"))
         shares = self._questions.shares(query)
         ranked = self._index.ranked(query, self._factors(query, shares))
         sure = [i for i, share in shares.items() if share >= _SURE]
