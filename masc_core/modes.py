@@ -26,8 +26,8 @@ from masc_core.tokens import Cost, Figures
 
 if TYPE_CHECKING:
     from masc_core.call import Outcome
+    from masc_core.finder import Finder
     from masc_core.identity import Client
-    from masc_core.lean import Finder
 
 __all__ = ["DEFAULT_MODE", "LEAN_LIST", "MAX_TOKENS", "MODES", "Active", "Asked", "Mode", "Modes", "Selection"]
 
@@ -227,7 +227,7 @@ class Modes:
         """The search of lean mode. Made on first use, once, whoever asks for it meanwhile."""
         with self._making:
             if self._finder is None:
-                from masc_core.lean import Finder
+                from masc_core.finder import Finder
 
                 self._finder = Finder(self)
             return self._finder

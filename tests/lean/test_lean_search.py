@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from masc_core.errors import InvalidArgument
-from masc_core.lean import Finder
+from masc_core.finder import Finder
 from masc_core.modes import Modes
 from masc_core.plugins import load
 from masc_core.search import Index

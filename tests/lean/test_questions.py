@@ -18,8 +18,8 @@ from masc_core import READ, READER, WORKER, WRITE, Context, hookimpl, tool
 from masc_core.authoring import rules
 from masc_core.authoring.package import Package
 from masc_core.contracts import Contract
+from masc_core.finder import Finder
 from masc_core.frozen import evolve, frozen
-from masc_core.lean import Finder
 from masc_core.modes import Modes
 from masc_core.plugins import Registry, load
 from masc_core.questions import FILE, Questions, place_of, questions_for, read_questions
@@ -178,7 +178,7 @@ def finder_knowing(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Fin
         def known(tools: Sequence[Tool]) -> dict[int, list[str]]:
             return {**questions_for(tools), [tool.name for tool in tools].index("masc_dance"): questions}
 
-        monkeypatch.setattr("masc_core.lean.questions_for", known)
+        monkeypatch.setattr("masc_core.finder.questions_for", known)
         modes = Modes(load(enabled=(), extra=[("dancing", Dancing())]))
         assert place_of(modes.contract("masc_dance").tool) == ""
         return modes.finder
@@ -233,7 +233,7 @@ async def test_a_search_that_many_ask_for_at_once_is_made_once(monkeypatch: pyte
             made.append(threading.current_thread())
             super().__init__(modes)
 
-    monkeypatch.setattr("masc_core.lean.Finder", Counted)
+    monkeypatch.setattr("masc_core.finder.Finder", Counted)
     modes = Modes(load(enabled=()))
     finders = await asyncio.gather(*(modes.made_finder() for _ in range(6)))
     assert {id(finder) for finder in [*finders, modes.finder]} == {id(modes.finder)}
