@@ -15,6 +15,7 @@ from masc_core.contracts import Contract, contract_of
 from masc_core.errors import InvalidArgument, ToolNotFound, in_words
 from masc_core.frozen import evolve, frozen
 from masc_core.plugins import KERNEL_TOOLS, LEAN
+from masc_core.render import render
 from masc_core.tools import DESTRUCTIVE, READ, READER, CallerUse, declaration, tool
 from masc_core.values import Bound
 
@@ -159,6 +160,7 @@ def explained(outcome: Outcome, contract: Contract, client: Client) -> Outcome:
     if not isinstance(error, InvalidArgument):
         return outcome
     schema = contract.listed(client.caller_known or client.token is not None)
-    return failure(
+    refused = failure(
         InvalidArgument(field=error.field, reason=error.reason, expected=error.expected, input_schema=schema)
     )
+    return evolve(refused, text=f"{refused.text}\n{render({'input_schema': schema})}")

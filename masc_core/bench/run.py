@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
@@ -85,7 +86,8 @@ class Measured:
 
 
 async def bench(plan: Plan, progress: Progress) -> Measured:
-    """Carry out the plan. Raises :class:`BenchFailed` where there is nothing to report."""
+    """Carry out the plan. Raises :class:`BenchFailed` where there is nothing to report; cancelled, as by Ctrl-C, it gives
+    what was measured until then, if anything was."""
     measured = Measured()
     try:
         async with contextlib.AsyncExitStack() as stack:
@@ -98,10 +100,12 @@ async def bench(plan: Plan, progress: Progress) -> Measured:
                 limits = evolve(plan.limits, clients=clients)
                 total = limits.calls * sum(len(lanes) for lanes in operations)
                 await measure(level.operations, limits, progress.begin(f"{clients} client{'s' * (clients > 1)}", total))
-    except BenchFailed as failure:
+    except (BenchFailed, asyncio.CancelledError) as failure:
         if not any(lane.times for level in measured.levels for lanes in level.operations for lane in lanes):
             raise
-        measured.stopped = str(failure)
+        measured.stopped = str(failure) or "interrupted"
+        if isinstance(failure, asyncio.CancelledError) and (task := asyncio.current_task()) is not None:
+            task.uncancel()
     return measured
 
 

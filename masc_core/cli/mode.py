@@ -79,7 +79,7 @@ async def _config(wanted: Mapping[str, Any], agent: str | None, project: str | N
 def _advise(config: Mapping[str, Any]) -> None:
     out = console()
     if (advice := config.get("advice")) is None:
-        reason = "everything it lists is used, or too few calls were counted to tell"
+        reason = "everything it lists is used, or too few calls were counted (servers write theirs once a minute)"
         out.print(f"mode {config['mode']}: nothing to suggest; {reason}", markup=False)
         return
     for who in ("room", "agent"):

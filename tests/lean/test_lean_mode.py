@@ -140,6 +140,11 @@ async def test_wrong_arguments_bring_the_schema(masc: MascApp) -> None:
     named = (await through(masc, "write", "masc_claim", lean(masc, "claude"), task="task-001"))["error"]
     assert named["details"]["input_schema"] == contract.listed(caller_known=True)
     assert "input_schema" not in (await masc.error("masc_claim", "claude", task="task-001"))["details"]
+    wrong = {"name": "masc_claim", "arguments": {"task": "task-001"}}
+    text = (await masc.outcome("masc_call_write", lean(masc, "claude"), **wrong)).text
+    refusal, shown = text.split("\n")
+    assert refusal.startswith("invalid_argument: argument task: masc_claim does not know it")
+    assert shown.startswith("input_schema: type=object properties=(task_id=(type=string) ")
 
 
 async def test_a_tool_that_is_not_there_brings_near_names(masc: MascApp) -> None:
