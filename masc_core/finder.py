@@ -87,7 +87,7 @@ class Finder:
         words = _words(query)
         if whole := [i for i, (_, own) in enumerate(self._names) if own == words]:
             return whole
-        tokens = (token.strip("_") for token in _TOKEN.findall(_FILE.sub(" ", query)))
+        tokens = [token.strip("_") for token in _TOKEN.findall(_FILE.sub(" ", query)) if "_" in token]
         return [
             i for token in tokens for i, (name, _) in enumerate(self._names)
             if "_" in name and (token == name or token.endswith(f"_{name}"))

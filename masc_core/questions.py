@@ -65,7 +65,10 @@ class Questions:
         parts = [gains for part in _parts(plain) if (gains := self._gains.get(part))]
         if not parts:
             return {}
-        sums = {i: math.fsum(gains.get(i, 0.0) for gains in parts) for i in self._tools}
+        sums = dict.fromkeys(self._tools, 0.0)
+        for gains in parts:
+            for i, gain in gains.items():
+                sums[i] += gain
         most = max(sums.values())
         likely = {i: math.exp(each - most) for i, each in sums.items()}
         total = sum(likely.values())
@@ -115,7 +118,8 @@ def _plain(texts: Iterable[str]) -> list[str]:
     return _NOT.sub(" not", _AGENT.sub("agent", _NUMBER.sub(" number ", lines))).split("\n")
 
 
-def _parts(text: str) -> set[str]:
-    """The words of a text and the pairs of neighbouring ones."""
+def _parts(text: str) -> Iterable[str]:
+    """The words of a text and the pairs of neighbouring ones, each once."""
     words = [word for word in _WORD.findall(text) if word not in _IDLE]
-    return {*words, *map(" ".join, pairwise(words))}
+    # In order, so that what is added up for them does not depend on how strings hash in this process.
+    return dict.fromkeys([*words, *map(" ".join, pairwise(words))])
