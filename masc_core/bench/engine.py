@@ -102,8 +102,10 @@ async def measure(
     """
     deadline = time.perf_counter() + limits.seconds
     for lane in itertools.chain.from_iterable(operations):
-        await lane.run(limits.clients, limits.warm_up * limits.clients, deadline)
-        lane.forget()
+        try:
+            await lane.run(limits.clients, limits.warm_up * limits.clients, deadline)
+        finally:
+            lane.forget()
     for turn, done in enumerate(range(0, limits.calls, limits.block)):
         if turn and time.perf_counter() >= deadline:
             return

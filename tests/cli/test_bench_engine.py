@@ -79,6 +79,21 @@ async def test_failures_are_counted_in_the_warm_up_too() -> None:
     assert (lane.times, dict(lane.errors)) == ([], {"no": 6})
 
 
+async def test_a_warm_up_that_does_not_end_leaves_nothing_measured() -> None:
+    calls = 0
+
+    async def call(client: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise asyncio.CancelledError
+
+    lane = Lane("warming", call)
+    with pytest.raises(asyncio.CancelledError):
+        await measure([[lane]], Limits(calls=4, warm_up=5))
+    assert (calls, lane.times) == (3, [])
+
+
 @pytest.mark.parametrize("clients", [1, 2])
 async def test_another_exception_ends_the_run_and_leaves_what_was_measured(clients: int) -> None:
     calls = 0
